@@ -1,0 +1,115 @@
+import type { z } from "zod";
+import type { Material, MaterialKind } from "../material.ts";
+import type { Filled } from "../policy/slots.ts";
+import type { Secret } from "../secret.ts";
+import type { Clock, Duration, Instant } from "../time.ts";
+
+export { slot } from "../policy/slots.ts";
+
+
+/** Plain data that a restarted broker needs to end a lease. It is recorded, so it never is a secret itself. */
+export type Handle = Readonly<Record<string, string>>;
+
+/**
+ * How a lease ends, said honestly. `revoke`: the provider can end it at any time. `expires`: nobody can end it before
+ * then. `static`: a stored value that outlives the job (a KV secret); its lease ends as `exposed`.
+ */
+export type Ending =
+  | { readonly kind: "revoke"; readonly handle: Handle; readonly expiresAt: Instant }
+  | { readonly kind: "expires"; readonly at: Instant }
+  | { readonly kind: "static" };
+
+/** What is about to be asked of a provider; durable before the provider hears of it. */
+export interface Intent {
+  /** Names every upstream effect (a session name, metadata, a certificate's serial), so that `recover` can find it. */
+  readonly lease: string;
+  readonly credential: string;
+  /** The provider's name in mayfly.yaml. */
+  readonly provider: string;
+  readonly template: string;
+  readonly workload: string;
+  readonly session: string;
+  readonly ttl: Duration;
+  /** No credential of this intent can be alive after this, whatever happened to the answer. */
+  readonly latestExpiry: Instant;
+}
+
+/** Proof upstream `as: broker`: a short-lived token that the broker signs, carrying workload, template and lease. */
+export interface Proof {
+  token(audience: string): Promise<Secret>;
+}
+
+export interface MintRequest<Options> {
+  readonly intent: Intent;
+  /** Parsed by the provider's own schema, every slot filled. */
+  readonly options: Filled<Options>;
+  readonly proof: Proof;
+  readonly signal: AbortSignal;
+}
+
+export interface Minted {
+  readonly material: Material;
+  readonly ending: Ending;
+}
+
+/** What `recover` found of an intent whose answer was lost. */
+export type Recovered =
+  | { readonly kind: "never-happened" }
+  | { readonly kind: "found"; readonly ending: Ending };
+
+/** What ending a lease, or looking for one, may use: no job is there any more, so the broker speaks for itself. */
+export interface EndRequest {
+  readonly proof: Proof;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The joint. Every sentence here is checked by `test/conformance/provider.ts`.
+ *
+ * `mint` resolves only with a credential that is no broader and lives no longer than was asked. It throws a `BrokerError`
+ * `provider-refused` or `provider-unavailable` only when it is certain that nothing came into being upstream; any other error means
+ * "unknown", and the intent counts as live until `recover` has spoken or `latestExpiry` has passed. It may be called
+ * concurrently, and never logs. `revoke` resolves only when the credential no longer works; revoking twice is
+ * success, and so is revoking what never existed. `recover` finds by `intent.lease` alone what a lost answer left.
+ * Every method gives up when its signal is aborted.
+ */
+export interface Provider<Options> {
+  /** The template's part for this provider; slots are declared with `slot`. */
+  readonly options: z.ZodType<Options>;
+  gives(options: Filled<Options>): MaterialKind;
+  mint(request: MintRequest<Options>): Promise<Minted>;
+  /** `none`: the provider cannot end a credential early, and says so here instead of pretending. */
+  readonly revocation: Revocation<Options> | "none";
+}
+
+export interface Revocation<Options> {
+  revoke(handle: Handle, request: EndRequest): Promise<void>;
+  recover(intent: Intent, options: Filled<Options>, request: EndRequest): Promise<Recovered>;
+}
+
+/** What a provider is built from: everything ambient is handed in. */
+export interface ProviderContext {
+  readonly clock: Clock;
+  /** The broker's own certificate authority and signer, for providers that are the broker itself. */
+  readonly authority: Authority;
+}
+
+/** The broker's own keys, lent for signing only. */
+export interface Authority {
+  /** Signs a JWT with the broker's issuer key; adds `iss`, `iat`, `jti`. Audience and subject are the caller's. */
+  signJwt(claims: { readonly sub: string; readonly aud: string; readonly [claim: string]: unknown }, expiresAt: Instant): Promise<Secret>;
+  /** Issues an X.509 client certificate for a fresh key pair. `uri` becomes its only subject alternative name. */
+  issueCertificate(request: { readonly serial: string; readonly commonName: string; readonly uri: string; readonly notAfter: Instant }): Promise<{
+    readonly certificate: string;
+    readonly privateKey: Secret;
+    readonly authority: string;
+  }>;
+}
+
+/** One line of `providers/catalogue.ts`. */
+export interface ProviderType<Config, Options> {
+  /** What mayfly.yaml calls it: `type: vault`. */
+  readonly type: string;
+  readonly config: z.ZodType<Config>;
+  create(config: Config, context: ProviderContext): Provider<Options>;
+}

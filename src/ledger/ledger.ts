@@ -1,0 +1,127 @@
+import type { Instant } from "../time.ts";
+import type { Entry, Event } from "./entry.ts";
+
+/**
+ * The append-only record, and the few facts that must change in the same transaction as it: spent tokens, sessions, fences and
+ * the leases' states. Every promise below resolves only once its entries are durable (fsync returned), and rejects with
+ * `ledger-unavailable` when that takes longer than the write deadline: a hung disk denies, it does not hang every job.
+ */
+export interface Ledger extends AsyncDisposable {
+  /** Appends; the lease events also move the lease's state, and an illegal move is refused with nothing written. */
+  append(events: readonly Event[]): Promise<readonly Entry[]>;
+
+  /** Spends the token and opens its session, or refuses with `token-spent`; a peer with a spent token learns nothing more. */
+  openSession(opening: SessionOpening): Promise<SessionRecord>;
+  /** By the digest of its handle. Undefined when there is none. */
+  findSession(handleDigest: string): Promise<SessionRecord | undefined>;
+
+  /**
+   * Step 3 of the flow, in one transaction: the session is opened (where the run brings a token) or checked to be alive, the
+   * fences of all `scopes` are read, the run and its intents are written. Refuses with `token-spent`, `session-ended` or `fenced`.
+   */
+  begin(run: RunOpening): Promise<Begun>;
+  /** The highest fence over these scopes, and whether any of them is closed. */
+  fence(scopes: readonly string[]): Promise<{ readonly fence: number; readonly closed: boolean }>;
+  /** Raises the fence of a scope and closes it to new work, or (`closed: false`) opens it again; always recorded. */
+  raiseFence(raise: { readonly scope: string; readonly closed: boolean; readonly who: string; readonly why: string }): Promise<number>;
+
+  /** Every lease that has not reached its end, oldest first: what a restarted broker must look after. */
+  openLeases(): Promise<readonly LeaseRecord[]>;
+  /** Runs without a `run-ended` entry: after a restart these were cut short. */
+  openRuns(): Promise<readonly string[]>;
+  /** When `revocation-failed` is recorded, when to try again; the sweeper's memory, so that a restart keeps the back-off. */
+  postpone(lease: string, until: Instant): Promise<void>;
+
+  storePolicy(policy: { readonly digest: string; readonly text: string }): Promise<void>;
+  policyText(digest: string): Promise<string | undefined>;
+
+  entries(query: EntryQuery): Promise<readonly Entry[]>;
+  leases(query: LeaseQuery): Promise<readonly LeaseRecord[]>;
+  /** The exact bytes of each leaf, for a verifier that recomputes the tree. */
+  leaves(from: number, count: number): Promise<readonly Uint8Array[]>;
+  /** The newest signed checkpoint: a C2SP signed note. */
+  checkpoint(): Promise<string>;
+  /** A C2SP tlog-proof of one entry under the newest checkpoint: the receipt. */
+  receipt(index: number): Promise<string>;
+  /** The ledger's verifier key as a C2SP vkey, its origin and its size. */
+  status(): Promise<LedgerStatus>;
+}
+
+/** Whose token opened it, bound to whom, until when. */
+export interface SessionRecord {
+  readonly id: string;
+  readonly peer: number;
+  readonly until: Instant;
+  readonly ended: boolean;
+  /** The identity as JSON: a later run is decided afresh with exactly this, never with more. */
+  readonly identity: string;
+}
+
+export interface SessionOpening {
+  readonly id: string;
+  /** SHA-256, hex, of the handle: the ledger cannot open sessions. */
+  readonly handleDigest: string;
+  readonly peer: number;
+  readonly until: Instant;
+  readonly identity: string;
+  readonly event: Extract<Event, { kind: "session-opened" }>;
+  /** Kept until `forgetAfter`, when no clock would accept the token any more. */
+  readonly token: { readonly key: string; readonly forgetAfter: Instant };
+}
+
+export interface RunOpening {
+  readonly run: Extract<Event, { kind: "run-opened" }>;
+  readonly session: { readonly kind: "open"; readonly opening: SessionOpening } | { readonly kind: "within"; readonly id: string };
+  readonly scopes: readonly string[];
+  readonly intents: readonly Extract<Event, { kind: "intent" }>[];
+}
+
+export interface Begun {
+  readonly session: SessionRecord;
+  /** What every later `fence` of this run is compared with. */
+  readonly fence: number;
+  readonly entries: readonly Entry[];
+}
+
+export type LeaseState = "intent" | "issued" | "failed" | "unknown" | "delivered" | "revoked" | "expired" | "exposed";
+
+export interface LeaseRecord {
+  readonly lease: string;
+  readonly run: string;
+  readonly session: string;
+  readonly template: string;
+  readonly workload: string;
+  readonly credential: string;
+  readonly provider: string;
+  readonly options: unknown;
+  readonly state: LeaseState;
+  readonly ending: "revoke" | "expires" | "static" | null;
+  readonly handle: Readonly<Record<string, string>> | null;
+  readonly openedAt: Instant;
+  readonly expiresAt: Instant | null;
+  readonly latestExpiry: Instant;
+  readonly attempts: number;
+  readonly nextAttempt: Instant;
+}
+
+export interface EntryQuery {
+  readonly from?: number;
+  readonly limit: number;
+  readonly newestFirst?: boolean;
+  readonly kinds?: readonly Event["kind"][];
+  /** Entries that name this session, run, lease, denial or workload anywhere. */
+  readonly about?: string;
+}
+
+export interface LeaseQuery {
+  readonly state?: LeaseState | "live";
+  readonly workload?: string;
+  readonly limit: number;
+}
+
+export interface LedgerStatus {
+  readonly origin: string;
+  readonly verifierKey: string;
+  readonly size: number;
+  readonly sqlite: string;
+}

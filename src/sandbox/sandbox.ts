@@ -1,0 +1,78 @@
+import type { Secret } from "../secret.ts";
+import type { Duration } from "../time.ts";
+import type { DeliveredFile } from "../delivery/delivery.ts";
+
+/**
+ * One job's isolation, from the first reservation to the last trace. Leaving its scope ends everything in it: processes,
+ * mounts, cgroup, files. `run` is called at most once, and nothing is delivered after `freeze`.
+ */
+export interface Sandbox extends AsyncDisposable {
+  /** What this host could not give and the template tolerates, by name; recorded. */
+  readonly tolerated: readonly string[];
+  /** Arms the masker; resolves before any of these values can be printed. */
+  arm(secrets: readonly Secret[]): Promise<void>;
+  deliver(files: readonly DeliveredFile[]): Promise<void>;
+  run(streams: JobStreams): Promise<Exit>;
+  /** Stops every process of the job where it stands, so that nothing uses a credential while it is being revoked. */
+  freeze(): Promise<void>;
+  /** Kill, wipe, unmount, remove. Calling it again is harmless; disposal calls it. */
+  remove(): Promise<void>;
+}
+
+export interface Sandboxes {
+  /**
+   * Reserves a place (else `busy`), opens the workspace (else `workspace-…`), finds the command (else `command-not-found`) and
+   * checks what the host can give (else `sandbox-unmet`): whatever can be refused is refused here, before anything is minted.
+   */
+  open(plan: SandboxPlan, signal: AbortSignal): Promise<Sandbox>;
+  status(): Promise<SandboxStatus>;
+}
+
+export interface SandboxPlan {
+  readonly id: string;
+  readonly owner: { readonly uid: number; readonly gid: number };
+  readonly workspace: { readonly path: string; readonly mode: "read-only" | "overlay" | "rw" };
+  readonly command: readonly string[];
+  /** Already reduced to the names that the template lets pass; sandboxd applies the deny set once more. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly isolation: Isolation;
+}
+
+/** The template's `sandbox` part, parsed. Bytes, cores, counts, milliseconds. */
+export interface Isolation {
+  readonly memory: number;
+  readonly cpus: number;
+  readonly pids: number;
+  readonly timeout: Duration;
+  readonly environment: { readonly pass: readonly string[] };
+  readonly tolerate: Readonly<Record<string, string>>;
+}
+
+export interface JobStreams {
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly signals: AsyncIterable<"SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2">;
+  /** Masked output. Awaited: a slow reader slows the job, never fills a buffer. */
+  output(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void>;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+export type Exit =
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "timeout" | "oom" | "cancelled" | "killed"; readonly code: number };
+
+export interface SandboxStatus {
+  readonly runtime: string;
+  readonly running: number;
+  readonly capacity: number;
+  readonly findings: readonly Finding[];
+}
+
+/** One fact of this host that isolation rests on: what `doctor` prints. */
+export interface Finding {
+  readonly name: string;
+  readonly state: "good" | "lacking" | "bad";
+  readonly found: string;
+  /** What to do about it, where it is not good. */
+  readonly remedy: string | null;
+}

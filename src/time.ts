@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+
+/** Milliseconds since 1970, by the wall clock: what claims and expiries are stated in. */
+export type Instant = number;
+
+/** Milliseconds. */
+export type Duration = number;
+
+/** Handed in wherever time matters; nobody else reads a clock or sets a timer. */
+export interface Clock {
+  /** The wall clock: for claims and expiries. It may jump. */
+  now(): Instant;
+  /** Never goes back: for deadlines and measured spans. */
+  monotonic(): Duration;
+  /** Rejects with the signal's reason when aborted. */
+  sleep(span: Duration, signal?: AbortSignal): Promise<void>;
+}
+
+/** Node turns a longer timer into one of 1 ms, so longer sleeps are made of several. */
+const longestTimer = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  async sleep(span, signal) {
+    for (let left = span; left > 0; left -= longestTimer) {
+      await sleep(Math.min(left, longestTimer), undefined, signal === undefined ? {} : { signal });
+    }
+  },
+};
+
+/**
+ * What `work` gives, or `late()` once `span` is over. The work itself is not stopped: hand it a signal for that. The loser
+ * of the race is always heard, so a late rejection is never an unhandled one.
+ */
+export async function within<T, L>(clock: Clock, span: Duration, work: Promise<T>, late: () => L): Promise<T | L> {
+  const over = new AbortController();
+  work.catch(() => undefined);
+  const alarm = clock.sleep(span, over.signal).then(late, () => new Promise<never>(() => undefined));
+  try {
+    return await Promise.race([work, alarm]);
+  } finally {
+    over.abort();
+  }
+}
+
+const units: Readonly<Record<string, Duration>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `90s`, `15m`, `12h`, `7d` and `250ms`, as operators write them; a bare number is refused, since its unit is a guess. */
+export const duration = z
+  .string()
+  .regex(/^[1-9][0-9]{0,8}(ms|s|m|h|d)$/, "write a duration as a whole number and a unit: 250ms, 90s, 15m, 12h or 7d")
+  .transform((text): Duration => {
+    const [, count, unit] = /^([0-9]+)([a-z]+)$/.exec(text) ?? [];
+    return Number(count) * (units[unit ?? ""] ?? Number.NaN);
+  });
