@@ -1,82 +1,35 @@
-import type { Code } from "./errors.ts";
-import type { LeaseRecord } from "./ledger/ledger.ts";
-import type { Exit, JobStreams } from "./sandbox/sandbox.ts";
-import type { Secret } from "./secret.ts";
-import type { Instant } from "./time.ts";
+import type { Client, RunAsk, RunResult } from "./contract.ts";
+import type { House } from "./house.ts";
+import { Job } from "./job.ts";
 
-/** The kernel's word on who is at the other end of the socket (SO_PEERCRED), never the peer's own. */
-export interface Peer {
-  readonly uid: number;
-  readonly gid: number;
-  readonly pid: number;
-}
-
-/** How a run says who asks: a fresh identity token, or the handle of a session that one opened. */
-export type Credentials = { readonly kind: "token"; readonly token: Secret } | { readonly kind: "session"; readonly handle: Secret };
-
-export interface RunAsk {
-  readonly peer: Peer;
-  readonly credentials: Credentials;
-  readonly template: string | undefined;
-  readonly step: string | undefined;
-  readonly command: readonly string[];
-  /** An absolute path on the host. */
-  readonly workspace: string;
-  /** The runner's environment; only names that the template lets pass are ever used. */
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** The job's streams, and word to the runner that its run stands, before the first byte of output. */
-export interface Client extends JobStreams {
-  /** `handle` is set where the run's token opened the session: for later runs of the same CI job. */
-  accepted(run: { readonly run: string; readonly session: string; readonly handle: Secret | undefined; readonly template: string; readonly reason: string }): void;
-}
-
-export interface RunResult {
-  readonly run: string;
-  readonly session: string;
-  readonly exit: Exit;
-  readonly leases: readonly LeaseOutcome[];
-  /** A C2SP tlog-proof of the `run-ended` entry, the entry itself in its `extra` line. */
-  readonly receipt: string;
-}
-
-/** `pending`: the provider did not answer within the local end's time; the sweeper goes on. */
-export interface LeaseOutcome {
-  readonly lease: string;
-  readonly credential: string;
-  readonly provider: string;
-  readonly end: "revoked" | "pending" | "expires" | "exposed";
-  readonly expiresAt: Instant | undefined;
-}
-
-export interface SessionStarted {
-  readonly session: string;
-  readonly handle: Secret;
-  readonly until: Instant;
-  readonly workload: string;
-  readonly trust: string;
-}
-
-/** What the door offers. Every method rejects with a `BrokerError`, its refusal recorded. */
-export interface Broker {
-  run(ask: RunAsk, client: Client): Promise<RunResult>;
-  startSession(ask: { readonly peer: Peer; readonly token: Secret }): Promise<SessionStarted>;
-  endSession(ask: { readonly peer: Peer; readonly handle: Secret }): Promise<void>;
-  contain(ask: { readonly scope: string; readonly closed: boolean; readonly who: string; readonly why: string }): Promise<{ readonly fence: number; readonly runsEnded: number; readonly leasesRevoked: number }>;
-  revokeLease(ask: { readonly lease: string; readonly who: string; readonly why: string }): Promise<LeaseRecord>;
-  status(): Promise<BrokerStatus>;
-}
-
-export interface BrokerStatus {
-  readonly version: string;
-  readonly startedAt: Instant;
-  readonly draining: boolean;
-  readonly policy: { readonly digest: string; readonly templates: readonly string[] };
-  readonly issuers: readonly string[];
-  readonly providers: readonly { readonly name: string; readonly type: string }[];
-  readonly sandboxes: { readonly runtime: string; readonly running: number; readonly capacity: number };
-  readonly ledger: { readonly origin: string; readonly size: number; readonly verifierKey: string };
-  readonly leases: { readonly live: number; readonly overdue: number };
-  readonly trouble: readonly { readonly code: Code; readonly about: string }[];
+/**
+ * THE FLOW: one job, from its token to the ledger. Whatever happens between two lines (an error, a client that goes away, a
+ * kill -9, a reboot), no credential is delivered unrecorded and none is forgotten: leaving this scope by any way freezes the
+ * job, ends its credentials, removes its sandbox and records how it went; what a dead broker could not end, the restarted one
+ * does (`lease/sweep.ts`).
+ */
+export async function runJob(house: House, ask: RunAsk, client: Client): Promise<RunResult> {
+  const { reached } = house;
+  await using job = new Job(house, ask, client);
+  return await job.recorded(async () => {
+    const asker = await job.identify();
+    await reached("verified");
+    const grant = job.decide(asker);
+    await reached("decided");
+    const sandbox = await job.reserve(grant);
+    await reached("reserved");
+    const run = await job.begin(asker, grant, sandbox);
+    await reached("recorded");
+    const leases = await job.mint(run);
+    await reached("minted");
+    await sandbox.arm(leases.secrets);
+    await reached("armed");
+    await job.deliver(run, sandbox, leases);
+    await reached("delivered");
+    const exit = await job.start(run, sandbox);
+    await reached("ran");
+    const outcomes = await job.end();
+    await reached("ended");
+    return await job.close(run, exit, outcomes);
+  });
 }

@@ -38,6 +38,7 @@ export const codes = {
   "provider-unavailable": "the provider cannot be reached at the moment",
   "provider-broken-promise": "the provider gave more than was asked for, so the credential was ended",
   "lease-unknown": "no lease has this id",
+  "lease-state": "the lease is in a state from which this cannot happen",
   // run the job
   "workspace-outside": "the workspace lies outside the configured roots",
   "workspace-symlink": "the path to the workspace goes through a symbolic link",
@@ -72,6 +73,8 @@ export interface ErrorParts {
   readonly hint?: string;
   /** For the operator's log only. */
   readonly detail?: string;
+  /** A denial's id, which `mayfly explain` expands for those who may see more. */
+  readonly id?: string;
   readonly cause?: unknown;
 }
 
@@ -80,6 +83,7 @@ export class BrokerError extends Error {
   readonly code: Code;
   readonly hint: string | undefined;
   readonly detail: string | undefined;
+  readonly id: string | undefined;
 
   /** `message` defaults to the code's own sentence; lower case, no full stop. */
   constructor(code: Code, message?: string, parts: ErrorParts = {}) {
@@ -87,6 +91,7 @@ export class BrokerError extends Error {
     this.code = code;
     this.hint = parts.hint;
     this.detail = parts.detail;
+    this.id = parts.id;
   }
 }
 

@@ -4,8 +4,7 @@ import type { Filled } from "../policy/slots.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock, Duration, Instant } from "../time.ts";
 
-export { slot } from "../policy/slots.ts";
-
+export { type Filled, slot } from "../policy/slots.ts";
 
 /** Plain data that a restarted broker needs to end a lease. It is recorded, so it never is a secret itself. */
 export type Handle = Readonly<Record<string, string>>;
@@ -53,9 +52,7 @@ export interface Minted {
 }
 
 /** What `recover` found of an intent whose answer was lost. */
-export type Recovered =
-  | { readonly kind: "never-happened" }
-  | { readonly kind: "found"; readonly ending: Ending };
+export type Recovered = { readonly kind: "never-happened" } | { readonly kind: "found"; readonly ending: Ending };
 
 /** What ending a lease, or looking for one, may use: no job is there any more, so the broker speaks for itself. */
 export interface EndRequest {
@@ -74,7 +71,10 @@ export interface EndRequest {
  * Every method gives up when its signal is aborted.
  */
 export interface Provider<Options> {
-  /** The template's part for this provider; slots are declared with `slot`. */
+  /**
+   * The template's part for this provider; slots are declared with `slot`. It takes what it gave once more, slots filled and
+   * also after a trip through JSON: that is how options come back from a grant and, after a restart, from the ledger.
+   */
   readonly options: z.ZodType<Options>;
   gives(options: Filled<Options>): MaterialKind;
   mint(request: MintRequest<Options>): Promise<Minted>;
@@ -97,9 +97,17 @@ export interface ProviderContext {
 /** The broker's own keys, lent for signing only. */
 export interface Authority {
   /** Signs a JWT with the broker's issuer key; adds `iss`, `iat`, `jti`. Audience and subject are the caller's. */
-  signJwt(claims: { readonly sub: string; readonly aud: string; readonly [claim: string]: unknown }, expiresAt: Instant): Promise<Secret>;
+  signJwt(
+    claims: { readonly sub: string; readonly aud: string; readonly [claim: string]: unknown },
+    expiresAt: Instant,
+  ): Promise<Secret>;
   /** Issues an X.509 client certificate for a fresh key pair. `uri` becomes its only subject alternative name. */
-  issueCertificate(request: { readonly serial: string; readonly commonName: string; readonly uri: string; readonly notAfter: Instant }): Promise<{
+  issueCertificate(request: {
+    readonly serial: string;
+    readonly commonName: string;
+    readonly uri: string;
+    readonly notAfter: Instant;
+  }): Promise<{
     readonly certificate: string;
     readonly privateKey: Secret;
     readonly authority: string;

@@ -13,12 +13,56 @@ import type { Instant } from "../time.ts";
 export type Event =
   | { readonly kind: "started"; readonly version: string; readonly configuration: string; readonly host: string }
   | { readonly kind: "policy"; readonly policy: string; readonly templates: readonly string[] }
-  | { readonly kind: "session-opened"; readonly session: string; readonly issuer: string; readonly subject: string; readonly workload: string; readonly job: string; readonly trust: string; readonly token: string; readonly peer: number; readonly until: Instant }
+  | {
+      readonly kind: "session-opened";
+      readonly session: string;
+      readonly issuer: string;
+      readonly subject: string;
+      readonly workload: string;
+      readonly job: string;
+      readonly trust: string;
+      readonly token: string;
+      readonly peer: number;
+      readonly until: Instant;
+    }
   | { readonly kind: "session-ended"; readonly session: string; readonly why: SessionEnd }
-  | { readonly kind: "run-opened"; readonly run: string; readonly session: string; readonly template: string; readonly step: string | null; readonly policy: string; readonly reason: string; readonly tolerated: readonly string[] }
-  | { readonly kind: "denied"; readonly denial: string; readonly code: Code; readonly message: string; readonly peer: number; readonly issuer: string | null; readonly workload: string | null; readonly policy: string | null; readonly trace: unknown }
-  | { readonly kind: "intent"; readonly lease: string; readonly run: string; readonly credential: string; readonly provider: string; readonly options: unknown; readonly latestExpiry: Instant }
-  | { readonly kind: "issued"; readonly lease: string; readonly ending: "revoke" | "expires" | "static"; readonly handle: Readonly<Record<string, string>> | null; readonly expiresAt: Instant | null }
+  | {
+      readonly kind: "run-opened";
+      readonly run: string;
+      readonly session: string;
+      readonly template: string;
+      readonly step: string | null;
+      readonly policy: string;
+      readonly reason: string;
+      readonly tolerated: readonly string[];
+    }
+  | {
+      readonly kind: "denied";
+      readonly denial: string;
+      readonly code: Code;
+      readonly message: string;
+      readonly peer: number;
+      readonly issuer: string | null;
+      readonly workload: string | null;
+      readonly policy: string | null;
+      readonly trace: unknown;
+    }
+  | {
+      readonly kind: "intent";
+      readonly lease: string;
+      readonly run: string;
+      readonly credential: string;
+      readonly provider: string;
+      readonly options: unknown;
+      readonly latestExpiry: Instant;
+    }
+  | {
+      readonly kind: "issued";
+      readonly lease: string;
+      readonly ending: "revoke" | "expires" | "static";
+      readonly handle: Readonly<Record<string, string>> | null;
+      readonly expiresAt: Instant | null;
+    }
   | { readonly kind: "failed"; readonly lease: string; readonly code: Code }
   | { readonly kind: "unknown"; readonly lease: string; readonly code: Code }
   | { readonly kind: "delivered"; readonly lease: string }
@@ -26,10 +70,37 @@ export type Event =
   | { readonly kind: "revocation-failed"; readonly lease: string; readonly code: Code; readonly attempt: number }
   | { readonly kind: "expired"; readonly lease: string }
   | { readonly kind: "exposed"; readonly lease: string; readonly why: string }
-  | { readonly kind: "run-ended"; readonly run: string; readonly outcome: RunOutcome; readonly exitCode: number | null; readonly code: Code | null }
-  | { readonly kind: "fence-raised"; readonly scope: string; readonly fence: number; readonly closed: boolean; readonly who: string; readonly why: string }
+  | {
+      readonly kind: "run-ended";
+      readonly run: string;
+      readonly outcome: RunOutcome;
+      readonly exitCode: number | null;
+      readonly code: Code | null;
+    }
+  | {
+      readonly kind: "fence-raised";
+      readonly scope: string;
+      readonly fence: number;
+      readonly closed: boolean;
+      readonly who: string;
+      readonly why: string;
+    }
+  | {
+      readonly kind: "operated";
+      readonly verb: "revoke-lease" | "reload" | "drain";
+      /** The lease, or `broker`. */
+      readonly about: string;
+      readonly who: string;
+      readonly why: string;
+    }
   | { readonly kind: "audit-read"; readonly peer: number; readonly what: string }
-  | { readonly kind: "denials-counted"; readonly peer: number; readonly count: number; readonly from: Instant; readonly to: Instant };
+  | {
+      readonly kind: "denials-counted";
+      readonly peer: number;
+      readonly count: number;
+      readonly from: Instant;
+      readonly to: Instant;
+    };
 
 export type SessionEnd = "asked" | "expired" | "run-over" | "contained" | "unspent";
 export type Revoker = "job-end" | "sweeper" | "responder";

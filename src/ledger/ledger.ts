@@ -7,7 +7,11 @@ import type { Entry, Event } from "./entry.ts";
  * `ledger-unavailable` when that takes longer than the write deadline: a hung disk denies, it does not hang every job.
  */
 export interface Ledger extends AsyncDisposable {
-  /** Appends; the lease events also move the lease's state, and an illegal move is refused with nothing written. */
+  /**
+   * Appends all or nothing. Lease events also move the lease (`lease-unknown`, `lease-state`), `session-ended` and `run-ended` end
+   * theirs. Openings, intents and fences have methods of their own and are refused here. The entries are those of the events, then a
+   * `session-ended` for each token that these failures freed; a denial of a peer that floods us is counted, and gives none.
+   */
   append(events: readonly Event[]): Promise<readonly Entry[]>;
 
   /** Spends the token and opens its session, or refuses with `token-spent`; a peer with a spent token learns nothing more. */
@@ -23,7 +27,12 @@ export interface Ledger extends AsyncDisposable {
   /** The highest fence over these scopes, and whether any of them is closed. */
   fence(scopes: readonly string[]): Promise<{ readonly fence: number; readonly closed: boolean }>;
   /** Raises the fence of a scope and closes it to new work, or (`closed: false`) opens it again; always recorded. */
-  raiseFence(raise: { readonly scope: string; readonly closed: boolean; readonly who: string; readonly why: string }): Promise<number>;
+  raiseFence(raise: {
+    readonly scope: string;
+    readonly closed: boolean;
+    readonly who: string;
+    readonly why: string;
+  }): Promise<number>;
 
   /** Every lease that has not reached its end, oldest first: what a restarted broker must look after. */
   openLeases(): Promise<readonly LeaseRecord[]>;
@@ -37,7 +46,7 @@ export interface Ledger extends AsyncDisposable {
 
   entries(query: EntryQuery): Promise<readonly Entry[]>;
   leases(query: LeaseQuery): Promise<readonly LeaseRecord[]>;
-  /** The exact bytes of each leaf, for a verifier that recomputes the tree. */
+  /** The exact bytes of each leaf, for a verifier that recomputes the tree; at most 5,000 at a time, as with every list here. */
   leaves(from: number, count: number): Promise<readonly Uint8Array[]>;
   /** The newest signed checkpoint: a C2SP signed note. */
   checkpoint(): Promise<string>;
@@ -71,7 +80,9 @@ export interface SessionOpening {
 
 export interface RunOpening {
   readonly run: Extract<Event, { kind: "run-opened" }>;
-  readonly session: { readonly kind: "open"; readonly opening: SessionOpening } | { readonly kind: "within"; readonly id: string };
+  readonly session:
+    | { readonly kind: "open"; readonly opening: SessionOpening }
+    | { readonly kind: "within"; readonly id: string };
   readonly scopes: readonly string[];
   readonly intents: readonly Extract<Event, { kind: "intent" }>[];
 }
@@ -105,11 +116,12 @@ export interface LeaseRecord {
 }
 
 export interface EntryQuery {
+  /** The index to begin at; it goes down from there when the newest come first. */
   readonly from?: number;
   readonly limit: number;
   readonly newestFirst?: boolean;
   readonly kinds?: readonly Event["kind"][];
-  /** Entries that name this session, run, lease, denial or workload anywhere. */
+  /** Entries of this session, run, lease, denial, workload or fence's scope, and of whatever it brought about. */
   readonly about?: string;
 }
 

@@ -12,7 +12,10 @@ export interface Masker {
 
 /** The secrets of one job. Values are added before they are handed out and never removed while the job lives. */
 export interface MaskSet {
+  /** Throws `delivery-failed` when a value is too short or too common to be hidden; the others are hidden all the same. */
   add(secrets: readonly Secret[]): void;
   /** One per stream; each sees values that are added later too. */
   masker(): Masker;
+  /** Overwrites every copy of the secrets once the job is gone; its maskers then throw. */
+  wipe(): void;
 }

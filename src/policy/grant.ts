@@ -51,5 +51,10 @@ export interface TemplateTrace {
   readonly template: string;
   readonly matched: boolean;
   /** In the template's own order, up to and including the first that did not hold. */
-  readonly lines: readonly { readonly line: string; readonly held: boolean; readonly expected: string; readonly found: string }[];
+  readonly lines: readonly {
+    readonly line: string;
+    readonly held: boolean;
+    readonly expected: string;
+    readonly found: string;
+  }[];
 }

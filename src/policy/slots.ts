@@ -15,6 +15,8 @@ export const slotKinds = {
 
 export type SlotKind = keyof typeof slotKinds;
 
+const slotSpelling = /\{([A-Za-z_][A-Za-z0-9_.]*)\}/;
+
 /** A template's text with its slots found; becomes a string when a decision fills it. */
 export class Slotted {
   readonly kind: SlotKind;
@@ -23,12 +25,21 @@ export class Slotted {
 
   constructor(kind: SlotKind, text: string) {
     this.kind = kind;
-    this.#parts = text.split(/\{([A-Za-z_][A-Za-z0-9_.]*)\}/);
+    this.#parts = text.split(slotSpelling);
   }
 
   /** The claims that its slots name. */
   get slots(): readonly string[] {
     return this.#parts.filter((_, index) => index % 2 === 1);
+  }
+
+  /**
+   * Whether two slots stand so close that different claims could fill them to the same text: `{a}-{b}` makes one of `x`, `y-z`
+   * and of `x-y`, `z` (hardening P-06). What is between them must hold a character that no value may.
+   */
+  get merges(): boolean {
+    const between = this.#parts.filter((_, index) => index % 2 === 0).slice(1, -1);
+    return between.some((text) => text.split("").every((character) => slotKinds[this.kind].test(`a${character}`)));
   }
 
   /** Throws `slot-unfillable`, which names the claim and never the value that would have done harm elsewhere. */
@@ -51,8 +62,16 @@ export function slot(kind: SlotKind): z.ZodType<Slotted> {
   return z
     .string()
     .min(1)
-    .refine((text) => !/[{}]/.test(text.replaceAll(/\{[A-Za-z_][A-Za-z0-9_.]*\}/g, "")), "a slot is written {claim}; other braces cannot stand here")
-    .transform((text) => new Slotted(kind, text));
+    .refine(
+      (text) => !/[{}]/.test(text.replaceAll(new RegExp(slotSpelling, "g"), "")),
+      "a slot is written {claim}; other braces cannot stand here",
+    )
+    .transform((text) => new Slotted(kind, text))
+    .refine((text) => !text.merges, "two slots need a character between them that neither can contain, such as '/' or ':'")
+    .refine(
+      (text) => !text.slots.some((name) => name.startsWith("each.")),
+      "{each.…} needs for_each, which this version does not know yet",
+    );
 }
 
 /** A template's options once its slots are filled: what a provider is handed. */
@@ -65,4 +84,10 @@ export function fill(options: unknown, claims: Readonly<Record<string, unknown>>
   if (Array.isArray(options)) return options.map((item: unknown) => fill(item, claims));
   if (typeof options !== "object" || options === null) return options;
   return Object.fromEntries(Object.entries(options).map(([key, value]: [string, unknown]) => [key, fill(value, claims)]));
+}
+
+/** The claims that any slot of these options names, at any depth. */
+export function slotsOf(options: unknown): readonly string[] {
+  if (options instanceof Slotted) return options.slots;
+  return typeof options === "object" && options !== null ? Object.values(options).flatMap(slotsOf) : [];
 }

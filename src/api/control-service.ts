@@ -1,0 +1,54 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { BrokerError } from "../errors.ts";
+import type { ControlService } from "./gen/mayfly/v1/control_pb.ts";
+import { leaseMessage } from "./ledger-messages.ts";
+import { limits } from "./limits.ts";
+import type { DoorParts, Reason } from "./server.ts";
+
+export function controlService({ broker, reload, drain }: DoorParts): ServiceImpl<typeof ControlService> {
+  return {
+    async contain({ scope, closed, ...asked }) {
+      if (scope === "") throw new BrokerError("usage", "name the scope to contain");
+      const { fence, runsEnded, leasesRevoked } = await broker.contain({ scope, closed, ...reason(asked) });
+      return { fence: BigInt(fence), runsEnded, leasesRevoked };
+    },
+
+    async revokeLease({ lease, ...asked }) {
+      if (lease === "") throw new BrokerError("lease-unknown");
+      return { lease: leaseMessage(await broker.revokeLease({ lease, ...reason(asked) })) };
+    },
+
+    async reload(asked) {
+      const { digest, templates } = await reload(reason(asked));
+      return { policy: { digest, templates: [...templates] } };
+    },
+
+    async drain(asked) {
+      await drain(reason(asked));
+      return {};
+    },
+
+    async getStatus() {
+      const { startedAt, policy, issuers, providers, ledger, trouble, ...rest } = await broker.status();
+      return {
+        ...rest,
+        startedAt: timestampFromMs(startedAt),
+        policy: { digest: policy.digest, templates: [...policy.templates] },
+        issuers: [...issuers],
+        providers: [...providers],
+        ledger: { ...ledger, size: BigInt(ledger.size) },
+        trouble: [...trouble],
+      };
+    },
+  };
+}
+
+/** Both are recorded and read by people later: one line each, said by the one who asks. */
+function reason({ who, why }: Reason): Reason {
+  for (const [name, text] of [["who", who], ["why", why]] as const) {
+    if (text.trim() === "") throw new BrokerError("usage", `a change names ${name === "who" ? "who asks for it" : "why"}`, { hint: `say it with --${name}` });
+    if (text.length > limits.words || /\p{Cc}/u.test(text)) throw new BrokerError("usage", `\`${name}\` is one line of at most ${limits.words} characters`);
+  }
+  return { who, why };
+}

@@ -1,0 +1,33 @@
+/**
+ * Every bound of the door on one page. fastify's `bodyLimit` does not apply to Connect, Connect's own limits are off by default, and
+ * Node enforces header deadlines only on servers that listen themselves; so each bound here is set where it works, and
+ * `test/api/limits.test.ts` tries each at the bound, one over and far over.
+ */
+export const limits = {
+  /** Bytes of one message: a run's start with its environment, a chunk of stdin, any unary request. */
+  message: 64 * 1024,
+  /** Bytes of stdin that are held for one job before its stream is read no further. */
+  stdinWindow: 256 * 1024,
+  /** Bytes of one request's headers, and how many of them. */
+  headerBytes: 16 * 1024,
+  headers: 64,
+  /** Calls at a time on one connection. */
+  streams: 32,
+  /** Connections of one user to one socket; a host's runner holds one for each job that runs. */
+  connectionsPerUser: 128,
+  /** Connections to one socket. */
+  connections: 512,
+  /** Milliseconds: for a connection's first byte, between two calls, and for headers. */
+  idle: 10_000,
+  /** Milliseconds for a request's body, and for a run's first message. */
+  body: 10_000,
+  /** Milliseconds: the longest timeout that a caller may state, for a run and for anything else. */
+  runTimeout: 86_400_000,
+  timeout: 60_000,
+  /** Characters of a `who` or `why`. */
+  words: 500,
+  /** Entries or leases in one answer. */
+  page: 1_000,
+  /** Leaves in one message of a stream. */
+  leaves: 256,
+} as const;

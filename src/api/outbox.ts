@@ -1,0 +1,52 @@
+/**
+ * Messages from whoever makes them to the one stream that sends them, without a buffer: `put` resolves when its message has been
+ * taken and the next one is asked for, so a slow reader slows the maker. Once closed or dropped, nothing waits any more.
+ */
+export class Outbox<T> implements AsyncIterable<T> {
+  readonly #waiting: { readonly message: T; readonly taken: () => void }[] = [];
+  #wake: () => void = () => undefined;
+  #end: { readonly kind: "closed" } | { readonly kind: "failed"; readonly error: unknown } | undefined;
+  #dropped = false;
+
+  /** Each maker awaits it before it makes more; that is what bounds the number of messages that wait. */
+  async put(message: T): Promise<void> {
+    if (this.#dropped || this.#end !== undefined) return;
+    await new Promise<void>((taken) => {
+      this.#waiting.push({ message, taken });
+      this.#wake();
+    });
+  }
+
+  /** What was put before still goes out. */
+  close(): void {
+    this.#end ??= { kind: "closed" };
+    this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#end ??= { kind: "failed", error };
+    this.#wake();
+  }
+
+  /** Nobody reads any more: what waits is thrown away, and its makers go on. */
+  drop(): void {
+    this.#dropped = true;
+    for (const { taken } of this.#waiting.splice(0)) taken();
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    for (;;) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        try {
+          yield next.message;
+        } finally {
+          next.taken();
+        }
+      } else if (this.#end?.kind === "failed") throw this.#end.error;
+      else if (this.#end !== undefined) return;
+      else await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}

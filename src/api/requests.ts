@@ -1,0 +1,72 @@
+import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
+import { auditService } from "./audit-service.ts";
+import { brokerService } from "./broker-service.ts";
+import type { Calls } from "./calls.ts";
+import { caller } from "./caller.ts";
+import { Connection } from "./connection.ts";
+import { mountConnect } from "./connect-on-fastify.ts";
+import { controlService } from "./control-service.ts";
+import { AuditService } from "./gen/mayfly/v1/audit_pb.ts";
+import { BrokerService } from "./gen/mayfly/v1/broker_pb.ts";
+import { ControlService } from "./gen/mayfly/v1/control_pb.ts";
+import { rightDoor, speakFailures } from "./guard.ts";
+import { limits } from "./limits.ts";
+import type { DoorParts } from "./server.ts";
+
+export interface RequestParts extends DoorParts {
+  readonly calls: Calls;
+}
+
+/** What both protocols do with a request: count it, bound it, find out who asks, and hand it to its service. */
+export const requests: FastifyPluginCallback<RequestParts> = (app, parts, done) => {
+  app.addHook("onRequest", async (request, reply) => {
+    follow(request, reply, parts);
+    if (request.raw.rawHeaders.length > 2 * limits.headers) {
+      await reply.code(431).header("connection", "close").send({ code: "resource_exhausted", message: `more than ${limits.headers} headers` });
+    }
+  });
+  app.setNotFoundHandler(async (_, reply) => reply.code(404).send({ code: "unimplemented", message: "there is no such call" }));
+  mountConnect(app, {
+    routes: (router) => routes(router, parts),
+    contextValues: ({ raw }) => createContextValues().set(caller, Connection.of(raw.socket)),
+    log: parts.log,
+    options: {
+      interceptors: [speakFailures(parts.log), rightDoor],
+      readMaxBytes: limits.message,
+      // A compressed request is a small one that becomes a large one; over a Unix socket nobody needs it.
+      acceptCompression: [],
+      // A misspelt restriction must not be a lifted one.
+      jsonOptions: { ignoreUnknownFields: false, alwaysEmitImplicit: true },
+    },
+  });
+  done();
+};
+
+function routes(router: ConnectRouter, parts: RequestParts): void {
+  router.service(BrokerService, brokerService(parts), { maxTimeoutMs: limits.runTimeout });
+  router.service(AuditService, auditService(parts), { maxTimeoutMs: limits.timeout });
+  router.service(ControlService, controlService(parts), { maxTimeoutMs: limits.timeout });
+}
+
+/** A run's request goes on for as long as its stdin does; its first message has a deadline of its own. */
+const openEnded = `/${BrokerService.typeName}/${BrokerService.method.run.name}`;
+
+/** Keeps the connection's idle clock and the shutdown's count right, and ends a connection on which a body drips in. */
+function follow(request: FastifyRequest, reply: FastifyReply, { calls, clock }: RequestParts): void {
+  const connection = Connection.of(request.raw.socket);
+  const call = calls.begin();
+  connection.callBegins();
+  const whole = new AbortController();
+  request.raw.once("end", () => whole.abort());
+  reply.raw.once("close", () => {
+    whole.abort();
+    connection.callEnds();
+    call[Symbol.dispose]();
+  });
+  if (request.url === openEnded) return;
+  clock.sleep(limits.body, whole.signal).then(
+    () => connection.close(),
+    () => undefined,
+  );
+}

@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { Command } from "commander";
+import { asBrokerError } from "../errors.ts";
+import { startSandboxd } from "../sandbox/child.ts";
+import { bad, hostFindings } from "../sandbox/findings.ts";
+import type { Finding } from "../sandbox/sandbox.ts";
+import type { Clock } from "../time.ts";
+import type { Io } from "./io.ts";
+import { print, printJson, say } from "./output.ts";
+
+const examples = `
+Examples:
+  $ sudo mayfly doctor
+  $ sudo mayfly doctor --json | jq '.[] | select(.state != "good")'
+
+It tries what it reports: a trivial job runs. The exit code is 1 when anything is bad.`;
+
+export function doctorCommand(io: Io): Command {
+  return new Command("doctor")
+    .summary("say what this host can give, and what to do about the rest")
+    .description("Looks at everything that isolation rests on, and runs a trivial job to see that it works.")
+    .option("--config <file>", "the mayfly.yaml to try (default: none, every setting at its default)")
+    .option("--json", "print the findings as JSON")
+    .addHelpText("after", examples)
+    .action(async ({ config, json }: { config?: string; json?: boolean }) => {
+      const findings = await probeHost({ program: thisProgram(), config, clock: io.clock });
+      if (json === true) printJson(io, findings);
+      else show(io, findings);
+      io.exit(findings.some(({ state }) => state === "bad") ? 1 : 0);
+    });
+}
+
+export interface Probing {
+  /** How this program is called again. */
+  readonly program: readonly string[];
+  readonly config: string | undefined;
+  readonly clock: Clock;
+}
+
+/** Starts a sandboxd of its own, asks it what it found, and ends it. Without root it says what can be said without. */
+export async function probeHost({ program, config, clock }: Probing): Promise<readonly Finding[]> {
+  if (process.getuid?.() !== 0) return [...hostFindings(), bad("sandboxd", "not tried", "run it as root: sudo mayfly doctor")];
+  const folder = mkdtempSync(join(tmpdir(), "mayfly-doctor-"));
+  try {
+    writeFileSync(`${folder}/none.yaml`, "{}\n");
+    const child = await startSandboxd({ program, config: config ?? `${folder}/none.yaml`, socket: `${folder}/sandboxd.sock`, serveUid: 0, clock });
+    try {
+      return (await child.sandboxes.status()).findings;
+    } finally {
+      await child.stop();
+    }
+  } catch (error) {
+    const { message, hint, detail } = asBrokerError(error);
+    return [...hostFindings(), bad("sandboxd", [message, detail].filter(Boolean).join(": "), hint ?? "see the lines above")];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function thisProgram(): readonly string[] {
+  return [process.execPath, ...process.execArgv, process.argv[1] ?? ""];
+}
+
+const marks = { good: "ok     ", lacking: "lacking", bad: "BAD    " } as const;
+
+function show(io: Io, findings: readonly Finding[]): void {
+  for (const { name, state, found, remedy } of findings) {
+    print(io, `${marks[state]}  ${name}: ${found}`);
+    if (remedy !== null) print(io, `         -> ${remedy}`);
+  }
+  const count = (state: Finding["state"]) => findings.filter((finding) => finding.state === state).length;
+  say(io, `${count("good")} good, ${count("lacking")} lacking, ${count("bad")} bad`);
+}

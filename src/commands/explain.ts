@@ -1,0 +1,77 @@
+import { toJson } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import { AuditService, type ExplainDenialResponse, ExplainDenialResponseSchema } from "../api/gen/mayfly/v1/audit_pb.ts";
+import { BrokerError } from "../errors.ts";
+import type { BoundType } from "../lease/bind.ts";
+import { explainText } from "../policy/explain.ts";
+import { type ClaimsFlags, explainClaims } from "./explain-claims.ts";
+import type { Io } from "./io.ts";
+import { print, printJson } from "./output.ts";
+import { jsonFlag, reach, socketFlag } from "./reach.ts";
+import { configFlag } from "./templates.ts";
+import { isCode } from "../errors.ts";
+
+interface ExplainFlags extends ClaimsFlags {
+  readonly socket?: string;
+}
+
+const examples = `
+Examples:
+  $ mayfly explain den-4c1e...
+  $ mayfly explain --claims claims.json --templates templates
+  $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh`;
+
+export function explainCommand(io: Io, types: ReadonlyMap<string, BoundType>): Command {
+  return new Command("explain")
+    .summary("why a request was denied, or what one would be given")
+    .description(
+      "Explains a recorded denial by its id (audit.sock): which line of which template did not hold, and what it wants. With --claims, decides offline what a job with these claims would be given.",
+    )
+    .passThroughOptions()
+    .argument("[id]", "the id that the denied caller was given")
+    .argument("[command...]", "with --claims: the command that would be run")
+    .option("--claims <file>", "the claims of an identity token, as JSON")
+    .option("--template <name>", "with --claims: the template that would be asked for")
+    .option("--step <name>", "with --claims: the step")
+    .option("--templates <folder>", "with --claims: the templates")
+    .option(...configFlag)
+    .option(...jsonFlag)
+    .option(...socketFlag)
+    .addHelpText("after", examples)
+    .action((id: string | undefined, command: string[], flags: ExplainFlags) => explain(io, types, { id, command, flags }));
+}
+
+interface Asked {
+  readonly id: string | undefined;
+  readonly command: readonly string[];
+  readonly flags: ExplainFlags;
+}
+
+async function explain(io: Io, types: ReadonlyMap<string, BoundType>, { id, command, flags }: Asked): Promise<void> {
+  const { claims } = flags;
+  if (claims !== undefined) return explainClaims(io, types, { claims, command: id === undefined ? [] : [id, ...command], flags });
+  if (id === undefined) throw new BrokerError("usage", "name a denial's id, or a file of claims with --claims");
+  return explainDenial(io, id, flags);
+}
+
+async function explainDenial(io: Io, denial: string, flags: ExplainFlags): Promise<void> {
+  using client = reach(io, AuditService, "audit", flags);
+  const answer = await client.call.explainDenial({ denial });
+  if (flags.json === true) printJson(io, toJson(ExplainDenialResponseSchema, answer, { alwaysEmitImplicit: true }));
+  else print(io, recorded(answer));
+}
+
+function recorded({ entry, templates }: ExplainDenialResponse): string {
+  const text = (name: string): string => {
+    const value = entry?.event?.[name];
+    return typeof value === "string" ? value : "";
+  };
+  const code = text("code");
+  return explainText({
+    kind: "denied",
+    code: isCode(code) ? code : "internal",
+    message: text("message"),
+    policy: text("policy"),
+    trace: templates,
+  });
+}

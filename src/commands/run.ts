@@ -1,0 +1,154 @@
+import { rename, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { toJson } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import { exitOf, exits } from "../api/codes.ts";
+import { fromConnectError } from "../api/failure.ts";
+import { BrokerService, RunOutcome, type RunResult, RunResultSchema, type RunStartSchema } from "../api/gen/mayfly/v1/broker_pb.ts";
+import { callRun, type Runner } from "../api/run-call.ts";
+import { BrokerError } from "../errors.ts";
+import type { Io } from "./io.ts";
+import { fail, say } from "./output.ts";
+import { reach, socketFlag } from "./reach.ts";
+import { audienceFlag, handleFrom, tokenFlag, type TokenFlags, tokenFrom } from "./token.ts";
+
+interface RunFlags extends TokenFlags {
+  readonly template?: string;
+  readonly step?: string;
+  readonly session?: string;
+  readonly workspace?: string;
+  readonly result?: string;
+  readonly socket?: string;
+}
+
+const examples = `
+Examples:
+  $ mayfly run -- npm publish
+  $ mayfly run --template deploy --step migrate --result result.json -- npm run migrate
+  $ mayfly run --session @handle --workspace build -- ./deploy.sh
+
+The command's stdin, stdout, stderr, signals and exit code are its own; it gets no terminal. Mayfly's own failures exit with
+${exits.denied} (denied), ${exits.upstream} (a provider or issuer is down, try again), ${exits.sandbox} (sandbox), ${exits.ended} (ended early), ${exits.usage} (usage), ${exits.busy} (busy), ${exits.broker} (broker) or
+${exits.notFound} (no such command). A command may use these codes too: --result tells the two apart.`;
+
+export function runCommand(io: Io): Command {
+  return new Command("run")
+    .summary("run a command in a sandbox, with the credentials that its CI job may have")
+    .description("Runs a command in a sandbox of its own, with the credentials that a template gives to this CI job. They end with the command.")
+    .usage("[options] -- <command> [arguments...]")
+    .passThroughOptions()
+    .argument("[command...]", "the command; may be left out where the step pins one")
+    .option("--template <name>", "which template; left out, exactly one must be meant for this job")
+    .option("--step <name>", "which step of the template")
+    .option("--session <handle>", "run within a session: its handle, or @FILE")
+    .option(...tokenFlag)
+    .option(...audienceFlag)
+    .option("--workspace <folder>", "the command's working folder (default: the current one)")
+    .option("--result <file>", "write how it ended, as JSON")
+    .option(...socketFlag)
+    .addHelpText("after", examples)
+    .action((command: string[], flags: RunFlags) => run(io, command, flags));
+}
+
+async function run(io: Io, command: readonly string[], flags: RunFlags): Promise<void> {
+  // Before anything else: a run whose result cannot be written does not start, and one that was killed leaves this behind.
+  await writeResult(io, flags, { kind: "started" });
+  try {
+    const start = await startOf(io, command, flags);
+    const result = await stay(io, start, flags);
+    await writeResult(io, flags, { kind: "ended", ...Object(toJson(RunResultSchema, result, { alwaysEmitImplicit: true })) });
+    report(io, result);
+  } catch (error) {
+    const failure = fromConnectError(error);
+    const { code, message, hint, id } = failure;
+    await writeResult(io, flags, { kind: "failed", code, message, hint, id, exitCode: exitOf(code) });
+    fail(io, failure);
+  }
+}
+
+async function startOf(io: Io, command: readonly string[], flags: RunFlags): Promise<MessageInitShape<typeof RunStartSchema>> {
+  if (flags.session !== undefined && flags.token !== undefined) throw new BrokerError("usage", "a run has a session or a token, not both");
+  const { template, step, session, workspace = "." } = flags;
+  const environment = Object.fromEntries(Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined));
+  return {
+    credentials:
+      session === undefined
+        ? { case: "token", value: (await tokenFrom(io, flags)).use(String) }
+        : { case: "sessionHandle", value: (await handleFrom(io, session)).use(String) },
+    ...(template === undefined ? {} : { template }),
+    ...(step === undefined ? {} : { step }),
+    command: [...command],
+    workspace: resolve(io.cwd, workspace),
+    environment,
+  };
+}
+
+async function stay(io: Io, start: MessageInitShape<typeof RunStartSchema>, flags: RunFlags): Promise<RunResult> {
+  using client = reach(io, BrokerService, "broker", flags);
+  const cancel = new AbortController();
+  try {
+    return await callRun(client, start, runnerOf(io, flags, cancel));
+  } finally {
+    cancel.abort();
+    io.stdin.destroy();
+  }
+}
+
+const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
+  const started = new AbortController();
+  const over = cancel.signal;
+  // Before the command runs there is nothing to pass a signal on to: it ends the call.
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
+  // Whoever reads our output has gone, as with `| head`: nobody needs the job any more.
+  for (const output of [io.stdout, io.stderr]) output.once("error", () => cancel.abort());
+  return {
+    stdin: flags.token === "-" ? none() : io.stdin,
+    onSignal: (send, stop) => {
+      started.abort();
+      for (const name of passedOn) io.onSignal(name, () => send(name), AbortSignal.any([stop, over]));
+    },
+    accepted: () => undefined,
+    output: (stream, chunk) => written(io[stream], chunk),
+    freshToken: () => tokenFrom(io, flags),
+    signal: over,
+  };
+}
+
+async function* none(): AsyncGenerator<Uint8Array> {}
+
+async function written(output: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve, reject) => output.write(chunk, (error) => (error ? reject(error) : resolve())));
+}
+
+function report(io: Io, { outcome, exitCode }: RunResult): void {
+  switch (outcome) {
+    case RunOutcome.EXITED:
+      return io.exit(exitCode);
+    case RunOutcome.TIMEOUT:
+      return fail(io, new BrokerError("timeout"));
+    case RunOutcome.OOM:
+      say(io, "mayfly: the job used more memory than its template allows, so it was ended");
+      return io.exit(exitCode);
+    case RunOutcome.CANCELLED:
+    case RunOutcome.KILLED:
+    case RunOutcome.UNSPECIFIED:
+      say(io, "mayfly: the job was ended before it was done");
+      return io.exit(exits.ended);
+  }
+}
+
+/** Whole or not at all: a reader never sees half of it. */
+async function writeResult(io: Io, { result }: RunFlags, content: object): Promise<void> {
+  if (result === undefined) return;
+  const path = resolve(io.cwd, result);
+  const part = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  try {
+    await writeFile(part, `${JSON.stringify(content, null, 2)}\n`);
+    await rename(part, path);
+  } catch (cause) {
+    throw new BrokerError("usage", `the result cannot be written to ${path}`, { hint: "name a file in a folder that you may write to", cause });
+  }
+}

@@ -1,0 +1,82 @@
+import { open } from "node:fs/promises";
+import { resolve } from "node:path";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { Command } from "commander";
+import { BrokerService, type StartSessionResponse, StartSessionResponseSchema } from "../api/gen/mayfly/v1/broker_pb.ts";
+import { BrokerError } from "../errors.ts";
+import type { Io } from "./io.ts";
+import { print, say } from "./output.ts";
+import { jsonFlag, printMessage, reach, socketFlag } from "./reach.ts";
+import { audienceFlag, handleFrom, tokenFlag, type TokenFlags, tokenFrom } from "./token.ts";
+
+interface StartFlags extends TokenFlags {
+  readonly handleFile?: string;
+  readonly json?: boolean;
+  readonly socket?: string;
+}
+
+const examples = `
+Examples:
+  $ mayfly session start --handle-file "$RUNNER_TEMP/mayfly"
+  $ mayfly run --session @"$RUNNER_TEMP/mayfly" --step build -- make
+  $ mayfly run --session @"$RUNNER_TEMP/mayfly" --step deploy -- make deploy
+  $ mayfly session end @"$RUNNER_TEMP/mayfly"`;
+
+export function sessionCommand(io: Io): Command {
+  return new Command("session")
+    .summary("run several commands on one identity token")
+    .description("A token opens one session, once. Its handle lets later commands of the same CI job run, for the same user of this host.")
+    .addHelpText("after", examples)
+    .addCommand(startCommand(io))
+    .addCommand(endCommand(io));
+}
+
+function startCommand(io: Io): Command {
+  return new Command("start")
+    .description("Spends the job's identity token and prints the session's handle.")
+    .option(...tokenFlag)
+    .option(...audienceFlag)
+    .option("--handle-file <file>", "write the handle there, readable by you alone, instead of printing it")
+    .option(...jsonFlag)
+    .option(...socketFlag)
+    .addHelpText("after", examples)
+    .action((flags: StartFlags) => start(io, flags));
+}
+
+function endCommand(io: Io): Command {
+  return new Command("end")
+    .description("Ends a session: its handle opens nothing any more, and what runs in it is ended.")
+    .argument("<handle>", "the handle, or @FILE")
+    .option(...socketFlag)
+    .addHelpText("after", examples)
+    .action((handle: string, flags: { readonly socket?: string }) => end(io, handle, flags));
+}
+
+async function start(io: Io, flags: StartFlags): Promise<void> {
+  // Taken before the token is spent: a handle that cannot be kept would be a token lost.
+  await using file = flags.handleFile === undefined ? undefined : await ownFile(resolve(io.cwd, flags.handleFile));
+  const token = await tokenFrom(io, flags);
+  using client = reach(io, BrokerService, "broker", flags);
+  const session = await client.call.startSession({ token: token.use(String) });
+  if (file !== undefined) await file.writeFile(`${session.handle}\n`);
+  else if (flags.json === true) printMessage(io, StartSessionResponseSchema, session);
+  else print(io, session.handle);
+  say(io, `session ${session.session} of ${session.workload} (${session.trust}), until ${untilText(session)}`);
+}
+
+async function end(io: Io, handle: string, flags: { readonly socket?: string }): Promise<void> {
+  const secret = await handleFrom(io, handle);
+  using client = reach(io, BrokerService, "broker", flags);
+  await client.call.endSession({ handle: secret.use(String) });
+}
+
+/** Made by us and nobody else: a file that is already there could be somebody's to read. */
+async function ownFile(path: string): ReturnType<typeof open> {
+  return open(path, "wx", 0o600).catch((cause: unknown) => {
+    throw new BrokerError("usage", `${path} cannot be made`, { hint: "name a file that does not exist yet", cause });
+  });
+}
+
+function untilText({ until }: StartSessionResponse): string {
+  return until === undefined ? "its token expires" : timestampDate(until).toISOString();
+}

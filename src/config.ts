@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import { BrokerError } from "./errors.ts";
+import { failpoints, type Stop } from "./failpoint.ts";
+import { issuersSchema } from "./identity/issuers.ts";
+import { sandboxConfigSchema } from "./sandbox/config.ts";
+import { duration } from "./time.ts";
+
+/** What is moved by `MAYFLY_*`; every path also has a flag, and the flag wins. */
+export interface Settings {
+  readonly config: string;
+  readonly run: string | undefined;
+  readonly state: string | undefined;
+  readonly templates: string | undefined;
+  readonly failpoint: Stop | undefined;
+}
+
+const defaults = { config: "/etc/mayfly/mayfly.yaml", run: "/run/mayfly", state: "/var/lib/mayfly", templates: "/etc/mayfly/templates" };
+
+/** The process's environment, read here and nowhere else; a copy, so that nobody can change it for somebody else. */
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return { ...process.env };
+}
+
+export function settings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const [point, folder] = (env["MAYFLY_FAILPOINT"] ?? "").split(":", 2);
+  const known = failpoints.find((name) => name === point);
+  return {
+    config: env["MAYFLY_CONFIG"] ?? defaults.config,
+    run: env["MAYFLY_RUN"],
+    state: env["MAYFLY_STATE"],
+    templates: env["MAYFLY_TEMPLATES"],
+    failpoint: known !== undefined && folder !== undefined ? { point: known, folder } : undefined,
+  };
+}
+
+/** A name of /etc/group or a number; numbers need no entry there. */
+const account = z.union([z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/), z.number().int().nonnegative().max(2 ** 32 - 2)]);
+
+const folder = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
+
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  /** Whom `serve` becomes once it has started; a name, or a number that needs no entry in /etc/passwd. */
+  user: account.default("mayfly"),
+  /** Where the ledger, the keys and nothing else live; 0700. */
+  state: folder.default(defaults.state),
+  /** Where the sockets are; 0750. */
+  run: folder.default(defaults.run),
+  templates: folder.default(defaults.templates),
+  sockets: z
+    .strictObject({
+      /** May enter the folder of the sockets; each socket has a group of its own besides. */
+      group: account.default("mayfly"),
+      broker: account.default("mayfly-runners"),
+      audit: account.default("mayfly-auditors"),
+      control: account.default("mayfly-responders"),
+    })
+    .prefault({}),
+  /** Who this broker is to others: `iss` of the tokens it signs, and the ledger's origin. */
+  identity: z
+    .strictObject({
+      url: z.url({ protocol: /^https$/ }).default(`https://mayfly.invalid/${hostname()}`),
+      origin: z
+        .string()
+        .regex(/^[^\s+]{1,255}$/, "an origin is a URL without its scheme, with no blank and no '+'")
+        .default(`mayfly.invalid/${hostname()}`),
+    })
+    .prefault({}),
+  issuers: issuersSchema,
+  /** Each provider's own part is parsed by its type, in `providers/catalogue.ts`. */
+  providers: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.looseObject({ type: z.string() })),
+  sandbox: sandboxConfigSchema,
+  sessions: z.strictObject({ longest: duration.prefault("6h") }).prefault({}),
+  log: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** Reads mayfly.yaml. Every problem is listed with its place; nothing is guessed and unknown keys do not load. */
+export function loadConfig(path: string, moved: Settings): Config {
+  const document = parseDocument(read(path), { schema: "core", merge: false, uniqueKeys: true, strict: true });
+  const flaw = document.errors[0];
+  if (flaw !== undefined) throw invalid(path, flaw.message.split("\n")[0] ?? "is not YAML");
+  const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+  if (!parsed.success) throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+  const { run, state, templates } = parsed.data;
+  return { ...parsed.data, run: moved.run ?? run, state: moved.state ?? state, templates: moved.templates ?? templates };
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new BrokerError("config-invalid", `${path} cannot be read`, { hint: "name the file with --config or MAYFLY_CONFIG", cause });
+  }
+}
+
+function invalid(path: string, why: string): BrokerError {
+  return new BrokerError("config-invalid", `${path}: ${why}`, { hint: "deploy/mayfly.yaml is an example that loads" });
+}

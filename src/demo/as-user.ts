@@ -1,0 +1,12 @@
+import process from "node:process";
+import { processIo } from "../commands/process-io.ts";
+import { runProgram } from "../commands/program.ts";
+import { become } from "../privileges.ts";
+
+/*
+ * `mayfly` as another user of this host: uid, gid and a comma-separated list of groups come first, then the command line. Every
+ * module is loaded before the change, since the new user may be unable to read the folder that they are in.
+ */
+const [uid = "", gid = "", groups = "", ...args] = process.argv.slice(2);
+become({ uid: Number(uid), gid: Number(gid) }, groups.split(",").map(Number));
+await runProgram(processIo(), args, { version: "demo", types: new Map(), processes: [] });

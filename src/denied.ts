@@ -1,0 +1,33 @@
+import type { Peer } from "./contract.ts";
+import { BrokerError } from "./errors.ts";
+import type { House } from "./house.ts";
+import { newId } from "./id.ts";
+import type { Identity } from "./identity/identity.ts";
+import type { Denial } from "./policy/grant.ts";
+
+/** Who was refused, as far as was known by then. */
+export interface Refused {
+  readonly peer: Peer;
+  readonly identity: Identity | undefined;
+  readonly denial: Denial | undefined;
+}
+
+/** Records a refusal that came before anything was spent, and gives it back with the id that `mayfly explain` expands. */
+export async function denied(house: House, { peer, identity, denial }: Refused, error: BrokerError): Promise<BrokerError> {
+  const { code, message, hint, detail } = error;
+  const id = newId("denial", house.random);
+  await house.ledger.append([
+    {
+      kind: "denied",
+      denial: id,
+      code,
+      message,
+      peer: peer.uid,
+      issuer: identity?.issuer ?? null,
+      workload: identity?.workload ?? null,
+      policy: denial?.policy ?? null,
+      trace: denial?.trace ?? [],
+    },
+  ]);
+  return new BrokerError(code, message, { id, cause: error, ...(hint && { hint }), ...(detail && { detail }) });
+}

@@ -1,0 +1,219 @@
+import { type Asker, identify } from "./asker.ts";
+import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
+import { type Delivery, filesOf } from "./delivery/delivery.ts";
+import { denied } from "./denied.ts";
+import { asBrokerError, BrokerError } from "./errors.ts";
+import type { House } from "./house.ts";
+import { newId } from "./id.ts";
+import type { Leases } from "./lease/lease.ts";
+import { mint } from "./lease/mint.ts";
+import type { Intent } from "./lease/provider.ts";
+import type { RunOutcome } from "./ledger/entry.ts";
+import type { Begun } from "./ledger/ledger.ts";
+import { decide } from "./policy/decide.ts";
+import type { Denial, Grant } from "./policy/grant.ts";
+import type { Exit, Isolation, Sandbox } from "./sandbox/sandbox.ts";
+import type { Duration } from "./time.ts";
+
+/** The local end takes at most 2 s whatever an upstream does: revocation has this long, then the sweeper goes on. */
+const revocationTime: Duration = 1_500;
+
+/** A credential may come into being this long after its intent, and two clocks may be this far apart. */
+const latestMint: Duration = 60_000;
+
+type JobGrant = Grant<Delivery, Isolation>;
+
+/** What the flow holds once its intents are durable. */
+interface Standing {
+  readonly grant: JobGrant;
+  readonly begun: Begun;
+  readonly intents: readonly Intent[];
+  readonly scopes: readonly string[];
+}
+
+/** One run: how each line of the flow is done, what it holds by then, and how all of it ends. */
+export class Job implements AsyncDisposable {
+  readonly #house: House;
+  readonly #ask: RunAsk;
+  readonly #client: Client;
+  readonly #id: string;
+  readonly #stop = new AbortController();
+  /** Aborted when the client goes away, when the workload is contained, and when the broker drains. */
+  readonly #signal: AbortSignal;
+  #asker: Asker | undefined;
+  #denial: Denial | undefined;
+  #standing: Standing | undefined;
+  #sandbox: Sandbox | undefined;
+  #leases: Leases<Delivery> | undefined;
+  #live: Disposable | undefined;
+  #ending: Promise<readonly LeaseOutcome[]> | undefined;
+
+  constructor(house: House, ask: RunAsk, client: Client) {
+    this.#house = house;
+    this.#ask = ask;
+    this.#client = client;
+    this.#id = newId("run", house.random);
+    this.#signal = AbortSignal.any([client.signal, this.#stop.signal]);
+  }
+
+  async identify(): Promise<Asker> {
+    this.#asker = await identify(this.#house, this.#ask.credentials, this.#ask.peer, this.#signal);
+    return this.#asker;
+  }
+
+  decide(asker: Asker): JobGrant {
+    const { template, step, command } = this.#ask;
+    const decision = decide(this.#house.policy(), { identity: asker.identity, template, step, command, now: this.#house.clock.now() });
+    if (decision.kind === "granted") return decision;
+    this.#denial = decision;
+    throw new BrokerError(decision.code, decision.message);
+  }
+
+  /** Whatever this host can refuse is refused here, before anything is spent or minted. */
+  async reserve(grant: JobGrant): Promise<Sandbox> {
+    const { peer, workspace, environment } = this.#ask;
+    const plan = {
+      id: this.#id,
+      owner: { uid: peer.uid, gid: peer.gid },
+      workspace: { path: workspace, mode: grant.workspace },
+      command: grant.command,
+      environment,
+      isolation: grant.isolation,
+    };
+    this.#sandbox = await this.#house.sandboxes.open(plan, this.#signal);
+    return this.#sandbox;
+  }
+
+  /** One transaction: the token is spent, the fences are read, the run and its intents are written. */
+  async begin(asker: Asker, grant: JobGrant, sandbox: Sandbox): Promise<Standing> {
+    const session = asker.kind === "opens" ? asker.opening.id : asker.session;
+    const intents = grant.credentials.map((credential) => this.#intent(credential, grant, session));
+    const scopes = scopesOf(grant, session);
+    this.#live = this.#house.live.hold({ id: this.#id, scopes, leases: intents.map(({ lease }) => lease), stop: this.#stop });
+    const begun = await this.#house.ledger.begin({
+      run: {
+        kind: "run-opened",
+        run: this.#id,
+        session,
+        template: grant.template,
+        step: grant.step ?? null,
+        policy: grant.policy,
+        reason: grant.reason,
+        tolerated: sandbox.tolerated,
+      },
+      session: asker.kind === "opens" ? { kind: "open", opening: asker.opening } : { kind: "within", id: session },
+      scopes,
+      intents: intents.map(({ lease, credential, provider, latestExpiry }, index) => ({
+        kind: "intent",
+        lease,
+        run: this.#id,
+        credential,
+        provider,
+        options: grant.credentials[index]?.options,
+        latestExpiry,
+      })),
+    });
+    this.#standing = { grant, begun, intents, scopes };
+    return this.#standing;
+  }
+
+  #intent(credential: JobGrant["credentials"][number], grant: JobGrant, session: string): Intent {
+    return {
+      lease: newId("lease", this.#house.random),
+      credential: credential.name,
+      provider: credential.provider,
+      template: grant.template,
+      workload: grant.identity.workload,
+      session,
+      ttl: credential.ttl,
+      latestExpiry: this.#house.clock.now() + credential.ttl + latestMint,
+    };
+  }
+
+  async mint(standing: Standing): Promise<Leases<Delivery>> {
+    this.#leases = await mint(this.#house.minting, { ...standing, signal: this.#signal });
+    return this.#leases;
+  }
+
+  /** The record comes first: no credential is in a job that the ledger does not call delivered. */
+  async deliver(standing: Standing, sandbox: Sandbox, leases: Leases<Delivery>): Promise<void> {
+    await this.#fenced(standing);
+    await this.#house.ledger.append(leases.all.map(({ lease }) => ({ kind: "delivered", lease })));
+    await sandbox.deliver(leases.all.flatMap((lease) => filesOf(lease.credential, lease.material, lease.deliver)));
+  }
+
+  async start(standing: Standing, sandbox: Sandbox): Promise<Exit> {
+    await this.#fenced(standing);
+    const { grant, begun } = standing;
+    const handle = this.#asker?.kind === "opens" ? this.#asker.handle : undefined;
+    this.#client.accepted({ run: this.#id, session: begun.session.id, handle, template: grant.template, reason: grant.reason });
+    const { stdin, signals } = this.#client;
+    return sandbox.run({ stdin, signals, signal: this.#signal, output: (stream, chunk) => this.#client.output(stream, chunk) });
+  }
+
+  /** A fence raised since `begin` wins, whatever was minted by then. */
+  async #fenced({ scopes, begun }: Standing): Promise<void> {
+    const { fence, closed } = await this.#house.ledger.fence(scopes);
+    if (closed || fence > begun.fence) throw new BrokerError("fenced");
+    this.#signal.throwIfAborted();
+  }
+
+  /** Frozen first, so that nothing uses a credential while it is being revoked; then both ends at once. Idempotent. */
+  end(): Promise<readonly LeaseOutcome[]> {
+    this.#ending ??= this.#endAll();
+    return this.#ending;
+  }
+
+  async #endAll(): Promise<readonly LeaseOutcome[]> {
+    await this.#sandbox?.freeze().catch((error: unknown) => this.#house.log.warn({ error, run: this.#id }, "the job could not be frozen"));
+    const [outcomes] = await Promise.all([this.#leases?.end(revocationTime) ?? [], this.#sandbox?.remove()]);
+    return outcomes;
+  }
+
+  async close({ begun }: Standing, exit: Exit, leases: readonly LeaseOutcome[]): Promise<RunResult> {
+    const index = await this.#closed(exit.kind, exit.code, null);
+    const receipt = await this.#house.ledger.receipt(index);
+    return { run: this.#id, session: begun.session.id, exit, leases, receipt };
+  }
+
+  /** Whatever the flow throws ends the job, is recorded, and only then reaches the caller. */
+  async recorded(flow: () => Promise<RunResult>): Promise<RunResult> {
+    try {
+      return await flow();
+    } catch (thrown) {
+      const error = asBrokerError(thrown);
+      await this.end();
+      throw await this.#refused(error);
+    }
+  }
+
+  async #refused(error: BrokerError): Promise<BrokerError> {
+    const { log } = this.#house;
+    log.info({ run: this.#id, error }, "a run was refused");
+    try {
+      if (this.#standing === undefined) return await denied(this.#house, { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial }, error);
+      await this.#closed("refused", null, error.code);
+    } catch (cause) {
+      log.error({ run: this.#id, error: cause }, "a refusal could not be recorded");
+    }
+    return error;
+  }
+
+  async #closed(outcome: RunOutcome, exitCode: number | null, code: BrokerError["code"] | null): Promise<number> {
+    const [entry] = await this.#house.ledger.append([{ kind: "run-ended", run: this.#id, outcome, exitCode, code }]);
+    if (entry === undefined) throw new BrokerError("ledger-unavailable");
+    return entry.index;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
+    this.#live?.[Symbol.dispose]();
+  }
+}
+
+/** Everything by which containment may reach this run; `contain` names one of them. */
+function scopesOf(grant: JobGrant, session: string): readonly string[] {
+  const { identity, template, credentials } = grant;
+  const providers = new Set(credentials.map(({ provider }) => `provider:${provider}`));
+  return ["all", `issuer:${identity.issuer}`, `workload:${identity.workload}`, `job:${identity.job}`, `session:${session}`, `template:${template}`, ...providers];
+}

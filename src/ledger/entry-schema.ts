@@ -1,0 +1,116 @@
+import { z } from "zod";
+import { type Code, isCode } from "../errors.ts";
+import type { Entry, Event } from "./entry.ts";
+
+/** What a leaf must look like to be an entry: read by verifiers, who trust nothing, so no member may be missing or extra. */
+const id = z.string().min(1);
+const text = z.string();
+const whole = z.int().nonnegative();
+const uid = z.int().min(-1);
+const code = z.custom<Code>((value) => typeof value === "string" && isCode(value), "not a known code");
+const handle = z.record(z.string(), z.string()).nullable();
+
+const started = z.strictObject({ kind: z.literal("started"), version: text, configuration: text, host: text });
+const policy = z.strictObject({ kind: z.literal("policy"), policy: id, templates: z.array(text) });
+const sessionOpened = z.strictObject({
+  kind: z.literal("session-opened"),
+  session: id,
+  issuer: text,
+  subject: text,
+  workload: text,
+  job: text,
+  trust: text,
+  token: id,
+  peer: uid,
+  until: whole,
+});
+const sessionEnded = z.strictObject({
+  kind: z.literal("session-ended"),
+  session: id,
+  why: z.enum(["asked", "expired", "run-over", "contained", "unspent"]),
+});
+const runOpened = z.strictObject({
+  kind: z.literal("run-opened"),
+  run: id,
+  session: id,
+  template: text,
+  step: text.nullable(),
+  policy: text,
+  reason: text,
+  tolerated: z.array(text),
+});
+const denied = z.strictObject({
+  kind: z.literal("denied"),
+  denial: id,
+  code,
+  message: text,
+  peer: uid,
+  issuer: text.nullable(),
+  workload: text.nullable(),
+  policy: text.nullable(),
+  trace: z.unknown(),
+});
+const intent = z.strictObject({
+  kind: z.literal("intent"),
+  lease: id,
+  run: id,
+  credential: text,
+  provider: text,
+  options: z.unknown(),
+  latestExpiry: whole,
+});
+const issued = z.strictObject({
+  kind: z.literal("issued"),
+  lease: id,
+  ending: z.enum(["revoke", "expires", "static"]),
+  handle,
+  expiresAt: whole.nullable(),
+});
+const runEnded = z.strictObject({
+  kind: z.literal("run-ended"),
+  run: id,
+  outcome: z.enum(["exited", "timeout", "oom", "cancelled", "killed", "refused", "lost"]),
+  exitCode: z.int().nullable(),
+  code: code.nullable(),
+});
+const fenceRaised = z.strictObject({
+  kind: z.literal("fence-raised"),
+  scope: text,
+  fence: whole,
+  closed: z.boolean(),
+  who: text,
+  why: text,
+});
+
+const operated = z.strictObject({
+  kind: z.literal("operated"),
+  verb: z.enum(["revoke-lease", "reload", "drain"]),
+  about: text,
+  who: text,
+  why: text,
+});
+
+const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
+  started,
+  policy,
+  sessionOpened,
+  sessionEnded,
+  runOpened,
+  denied,
+  intent,
+  issued,
+  z.strictObject({ kind: z.literal("failed"), lease: id, code }),
+  z.strictObject({ kind: z.literal("unknown"), lease: id, code }),
+  z.strictObject({ kind: z.literal("delivered"), lease: id }),
+  z.strictObject({ kind: z.literal("revoked"), lease: id, by: z.enum(["job-end", "sweeper", "responder"]) }),
+  z.strictObject({ kind: z.literal("revocation-failed"), lease: id, code, attempt: whole }),
+  z.strictObject({ kind: z.literal("expired"), lease: id }),
+  z.strictObject({ kind: z.literal("exposed"), lease: id, why: text }),
+  runEnded,
+  fenceRaised,
+  operated,
+  z.strictObject({ kind: z.literal("audit-read"), peer: uid, what: text }),
+  z.strictObject({ kind: z.literal("denials-counted"), peer: uid, count: whole, from: whole, to: whole }),
+]);
+
+export const entrySchema: z.ZodType<Entry> = z.strictObject({ v: z.literal(1), index: whole, time: whole, event });

@@ -1,0 +1,71 @@
+import { createHash } from "node:crypto";
+import { BrokerError } from "../errors.ts";
+import { canonical } from "./canonical.ts";
+import type { Entry, Event } from "./entry.ts";
+import { entrySchema } from "./entry-schema.ts";
+
+/** C2SP tlog-tiles writes an entry's length in two bytes; a longer one could never be published. */
+const longestLeaf = 65_535;
+/** What a peer can make us write in one denial; its trace also names every template. */
+const longestDenial = 16_384;
+
+/** The bytes of an entry that are hashed into the tree: canonical JSON, in UTF-8. */
+export function leafOf(entry: Entry): Buffer {
+  const leaf = Buffer.from(canonical(entry), "utf8");
+  if (leaf.length > longestLeaf)
+    throw new BrokerError("internal", undefined, { detail: `a ${entry.event.kind} entry of ${leaf.length} bytes` });
+  return leaf;
+}
+
+/**
+ * An entry as it will be read: writing what no reader would take for an entry is refused with `internal`, since an append-only
+ * log could never be rid of it.
+ */
+export function sealEntry(entry: Entry): { readonly entry: Entry; readonly leaf: Buffer } {
+  const leaf = leafOf(entry);
+  try {
+    return { entry: entryOf(leaf), leaf };
+  } catch (cause) {
+    throw new BrokerError("internal", undefined, {
+      detail: `a ${entry.event.kind} entry does not have the shape of one`,
+      cause,
+    });
+  }
+}
+
+/**
+ * A leaf read back, by someone who trusts nothing. Throws `ledger-corrupt` when it is no entry, or when it is not spelled in
+ * the one way in which `leafOf` spells it (a repeated member, say, which two readers would understand differently).
+ */
+export function entryOf(leaf: Uint8Array): Entry {
+  const entry = entrySchema.safeParse(json(leaf));
+  if (!entry.success) throw new BrokerError("ledger-corrupt", "a leaf is not an entry", { detail: entry.error.message });
+  if (Buffer.compare(leafOf(entry.data), leaf) !== 0)
+    throw new BrokerError("ledger-corrupt", "a leaf is not in canonical form");
+  return entry.data;
+}
+
+/** A denial holds words of the one who was denied: what would be too long is cut, and named by its digest. */
+export function fit(event: Event): Event {
+  if (event.kind !== "denied") return event;
+  const message = shorten(event.message);
+  const trace = canonical(event.trace ?? null);
+  if (trace.length <= longestDenial) return { ...event, message, trace: event.trace ?? null };
+  return { ...event, message, trace: { cut: digestOf(trace) } };
+}
+
+function shorten(text: string): string {
+  return text.length <= 1_024 ? text : `${text.slice(0, 1_024)}... (cut, sha256 ${digestOf(text)})`;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function json(leaf: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(leaf));
+  } catch (cause) {
+    throw new BrokerError("ledger-corrupt", "a leaf is not JSON", { cause });
+  }
+}

@@ -1,0 +1,34 @@
+import { BrokerError } from "./errors.ts";
+
+/** The runs that this process holds: containment reaches them here, and the sweeper leaves their leases alone. */
+export class LiveRuns {
+  readonly #runs = new Map<string, LiveRun>();
+
+  /** Until the returned object is disposed, `end` reaches this run. */
+  hold(run: LiveRun): Disposable {
+    this.#runs.set(run.id, run);
+    return { [Symbol.dispose]: () => this.#runs.delete(run.id) };
+  }
+
+  holds(lease: string): boolean {
+    return [...this.#runs.values()].some((run) => run.leases.includes(lease));
+  }
+
+  /** Ends every run that a scope touches, or all of them; says how many. */
+  end(why: BrokerError, scope?: string): number {
+    const touched = [...this.#runs.values()].filter((run) => scope === undefined || run.scopes.includes(scope));
+    for (const run of touched) run.stop.abort(why);
+    return touched.length;
+  }
+
+  get count(): number {
+    return this.#runs.size;
+  }
+}
+
+export interface LiveRun {
+  readonly id: string;
+  readonly scopes: readonly string[];
+  readonly leases: readonly string[];
+  readonly stop: AbortController;
+}

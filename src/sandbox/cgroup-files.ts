@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import process from "node:process";
+
+/** True where the file took the value; false where this kernel has no such file or refuses it. */
+export function tryWrite(path: string, value: string): boolean {
+  try {
+    writeFileSync(path, value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Empty where there is no such file. */
+export function tryRead(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The folder and all below it, deepest first: the order in which groups can be removed. */
+export function foldersOf(path: string): readonly string[] {
+  try {
+    const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [...below.flatMap((entry) => foldersOf(`${path}/${entry.name}`)), path];
+  } catch {
+    return [];
+  }
+}
+
+/** KILL to each process of these groups. A process that was already gone is no failure. */
+export function killAll(folders: readonly string[]): void {
+  const pids = folders.flatMap((folder) => tryRead(`${folder}/cgroup.procs`).split("\n")).map(Number);
+  for (const pid of pids.filter((id) => id > 0)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It was faster.
+    }
+  }
+}
+
+/** True once none of the folders is left. */
+export function removeAll(folders: readonly string[]): boolean {
+  for (const folder of folders) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Still in use, or already gone: the look below tells.
+    }
+  }
+  return folders.every((folder) => foldersOf(folder).length === 0);
+}

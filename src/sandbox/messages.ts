@@ -1,0 +1,119 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { z } from "zod";
+import {
+  ExitKind,
+  type Failure,
+  FailureSchema,
+  FindingState,
+  type Open,
+  type OpenSchema,
+  SandboxRequestSchema,
+  type SandboxRequest,
+  SandboxResponseSchema,
+  type SandboxResponse,
+  WorkspaceMode,
+} from "../api/gen/sandbox/v1/sandbox_pb.ts";
+import { asBrokerError, BrokerError, isCode } from "../errors.ts";
+import type { Exit, Finding, SandboxPlan } from "./sandbox.ts";
+
+/*
+ * Between the wire and the room's own words, both ways. What comes from `serve` is parsed as strictly as if a stranger had sent it.
+ */
+
+type Command = NonNullable<MessageInitShape<typeof SandboxRequestSchema>["command"]>;
+type Event = NonNullable<MessageInitShape<typeof SandboxResponseSchema>["event"]>;
+
+export function request(command: Command): SandboxRequest {
+  return create(SandboxRequestSchema, { command });
+}
+
+export function response(event: Event): SandboxResponse {
+  return create(SandboxResponseSchema, { event });
+}
+
+const id = z.uint32();
+
+/** The id becomes a folder's and a cgroup's name. */
+const planSchema = z.object({
+  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/),
+  owner: z.object({ uid: id, gid: id }),
+  workspace: z.object({ path: z.string().max(4096), mode: z.enum(["read-only", "overlay", "rw"]) }),
+  command: z.array(z.string().max(131_072).refine((word) => !word.includes("\0"))).min(1).max(4096),
+  environment: z.record(z.string(), z.string().max(131_072)),
+  isolation: z.object({
+    memory: z.int().min(2 ** 24),
+    cpus: z.number().min(0.01),
+    pids: z.int().min(8),
+    timeout: z.int().positive(),
+    environment: z.object({ pass: z.array(z.string()) }),
+    tolerate: z.record(z.string(), z.string()),
+  }),
+});
+
+const modes = { "read-only": WorkspaceMode.READ_ONLY, overlay: WorkspaceMode.OVERLAY, rw: WorkspaceMode.RW } as const;
+
+export function openOf(plan: SandboxPlan): MessageInitShape<typeof OpenSchema> {
+  const { memory, cpus, pids, timeout, environment, tolerate } = plan.isolation;
+  return {
+    id: plan.id,
+    ...plan.owner,
+    workspace: plan.workspace.path,
+    mode: modes[plan.workspace.mode],
+    command: [...plan.command],
+    environment: plan.environment,
+    isolation: { memory: BigInt(memory), cpus, pids, timeoutMs: BigInt(timeout), pass: [...environment.pass], tolerate },
+  };
+}
+
+/** Throws `usage`. */
+export function planOf({ id: name, uid, gid, workspace, mode, command, environment, isolation }: Open): SandboxPlan {
+  const parsed = planSchema.safeParse({
+    id: name,
+    owner: { uid, gid },
+    workspace: { path: workspace, mode: Object.entries(modes).find(([, value]) => value === mode)?.[0] },
+    command,
+    environment,
+    isolation: {
+      memory: Number(isolation?.memory),
+      cpus: isolation?.cpus,
+      pids: isolation?.pids,
+      timeout: Number(isolation?.timeoutMs),
+      environment: { pass: isolation?.pass },
+      tolerate: isolation?.tolerate,
+    },
+  });
+  if (parsed.success) return parsed.data;
+  throw new BrokerError("usage", "the sandbox that was asked for is not well formed", { detail: z.prettifyError(parsed.error) });
+}
+
+const exits = { exited: ExitKind.EXITED, timeout: ExitKind.TIMEOUT, oom: ExitKind.OOM, cancelled: ExitKind.CANCELLED, killed: ExitKind.KILLED } as const;
+
+const kinds: readonly Exit["kind"][] = ["exited", "timeout", "oom", "cancelled", "killed"];
+
+export function exitKindOf(kind: Exit["kind"]): ExitKind {
+  return exits[kind];
+}
+
+export function exitOf(kind: ExitKind, code: number): Exit {
+  return { kind: kinds.find((name) => exits[name] === kind) ?? "killed", code };
+}
+
+export function failureOf(error: unknown): MessageInitShape<typeof FailureSchema> {
+  const { code, message, hint, detail } = asBrokerError(error);
+  return { code, message, hint: hint ?? "", detail: detail ?? "" };
+}
+
+export function errorOf({ code, message, hint, detail }: Failure): BrokerError {
+  return new BrokerError(isCode(code) ? code : "internal", message, { ...(hint === "" ? {} : { hint }), ...(detail === "" ? {} : { detail }) });
+}
+
+const states = { good: FindingState.GOOD, lacking: FindingState.LACKING, bad: FindingState.BAD } as const;
+
+export function stateOf(state: Finding["state"]): FindingState {
+  return states[state];
+}
+
+export function findingOf(finding: { readonly name: string; readonly state: FindingState; readonly found: string; readonly remedy: string }): Finding {
+  const state = finding.state === FindingState.GOOD ? "good" : finding.state === FindingState.LACKING ? "lacking" : "bad";
+  return { name: finding.name, state, found: finding.found, remedy: finding.remedy === "" ? null : finding.remedy };
+}

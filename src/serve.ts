@@ -1,0 +1,173 @@
+import { randomBytes } from "node:crypto";
+import { chownSync, mkdirSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { createDoor, type Door, type Reason } from "./api/server.ts";
+import type { Config, Settings } from "./config.ts";
+import { BrokerError } from "./errors.ts";
+import { stoppingAt, unstoppable } from "./failpoint.ts";
+import type { House } from "./house.ts";
+import { compileProfiles } from "./identity/issuers.ts";
+import { issuerFetch } from "./identity/network.ts";
+import { createVerifier } from "./identity/verify.ts";
+import { openAuthority } from "./lease/authority.ts";
+import { Sweeper } from "./lease/sweep.ts";
+import { loadOrCreateSigningKey } from "./ledger/keys.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import { type LoadedLedger, loadLedger } from "./ledger/thread.ts";
+import { LiveRuns } from "./live.ts";
+import type { Log } from "./log.ts";
+import { PolicyInForce } from "./policy-in-force.ts";
+import { accountOf, become, groupIdOf } from "./privileges.ts";
+import { type Catalogue, configureProviders, roomsOf } from "./rooms.ts";
+import { startSandboxd } from "./sandbox/child.ts";
+import { connectSandboxes } from "./sandbox/client.ts";
+import type { Sandboxes } from "./sandbox/sandbox.ts";
+import { createBroker } from "./service.ts";
+import type { Clock, Duration } from "./time.ts";
+
+export interface ServeParts {
+  readonly config: Config;
+  readonly configPath: string;
+  readonly settings: Settings;
+  readonly catalogue: Catalogue;
+  readonly version: string;
+  /** How this program is called again, to start sandboxd. */
+  readonly program: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Aborted by SIGTERM and SIGINT: no new work, what runs is given its grace, then all ends. */
+  readonly stop: AbortController;
+  /** SIGHUP: the templates are read again. */
+  onReload(listener: () => void): void;
+}
+
+/** How long jobs may go on once the broker was told to stop. */
+const grace: Duration = 10_000;
+
+/** The longest that a provider is waited for, and the pause between two looks at what must be ended. */
+const patience: Duration = 15_000;
+const sweepInterval: Duration = 2_000;
+
+/** After this an upstream that knows nothing of an intent is believed: longer than `patience`. */
+const settle: Duration = 20_000;
+
+/** The broker from its start to its end. Resolves once every job is over and everything is recorded. */
+export async function serve(parts: ServeParts): Promise<void> {
+  const { log, stop } = parts;
+  await using stack = new AsyncDisposableStack();
+  const loaded = await loadLedger();
+  const sandboxd = await giveUpRoot(parts, stack);
+  const { house, policy, door } = await openHouse(parts, { loaded, sandboxes: sandboxd.sandboxes }, stack);
+  parts.onReload(() => void policy.reload().catch((error: unknown) => log.error({ error }, "the templates did not load, so the old ones stay")));
+  log.info({ sockets: door.paths, policy: policy.current.digest }, "the broker takes work");
+  const reason = await Promise.race([stopped(stop.signal), loaded.ended, sandboxd.ended]);
+  log.info({ reason, running: house.live.count }, "the broker shuts down");
+  await door.close(stop.signal.aborted ? grace : 0);
+  if (!stop.signal.aborted) throw new BrokerError("environment-unfit", `the broker cannot go on: ${reason}`, { hint: "start it again; what it had issued, it then ends by itself" });
+}
+
+interface Sandboxd {
+  readonly sandboxes: Sandboxes;
+  readonly ended: Promise<string>;
+}
+
+/**
+ * As root: starts sandboxd and makes the folders, then becomes `user` for good; every module is loaded by now, since that user
+ * may be unable to read them. As anybody else: sandboxd is a service of its own.
+ */
+async function giveUpRoot({ config, configPath, program, clock }: ServeParts, stack: AsyncDisposableStack): Promise<Sandboxd> {
+  // Root's own, so that nobody else can put a socket in this place.
+  const folder = `${config.run}-sandboxd`;
+  const socket = join(folder, "sandboxd.sock");
+  if (process.geteuid?.() !== 0) return { sandboxes: connectSandboxes(socket, clock), ended: new Promise(() => undefined) };
+  const account = accountOf(config.user);
+  const { group, broker, audit, control } = config.sockets;
+  const groups = [account.gid, ...[group, broker, audit, control].map(groupIdOf)];
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const child = await startSandboxd({ program, config: configPath, socket, serveUid: account.uid, clock });
+  stack.defer(() => child.stop());
+  for (const [path, mode] of [[config.run, 0o750], [config.state, 0o700]] as const) {
+    mkdirSync(path, { recursive: true, mode });
+    chownSync(path, account.uid, account.gid);
+  }
+  become(account, groups);
+  return { sandboxes: child.sandboxes, ended: child.ended.then((code) => `sandboxd ended with ${code}`) };
+}
+
+interface Opened {
+  readonly house: House;
+  readonly policy: PolicyInForce;
+  readonly door: Door;
+}
+
+interface Ground {
+  readonly loaded: LoadedLedger;
+  readonly sandboxes: Sandboxes;
+}
+
+async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack: AsyncDisposableStack): Promise<Opened> {
+  const { clock, config, log } = parts;
+  const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
+  const key = await loadOrCreateSigningKey(join(config.state, "ledger.key"));
+  const ledger = stack.use(await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock }));
+  await ledger.append([{ kind: "started", version: parts.version, configuration: parts.configPath, host: hostname() }]);
+  const providers = configureProviders(config, parts.catalogue, { clock, authority });
+  const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
+  const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger);
+  await closeLostRuns(ledger);
+  const live = new LiveRuns();
+  const room = { ledger, providers, clock, proofs: authority.proofs, patience };
+  const report = (error: BrokerError, lease: string | undefined) => log.warn({ error, lease }, "a lease could not be ended yet");
+  const sweeper = stack.use(new Sweeper({ ...room, held: (lease) => live.holds(lease), random: randomBytes, interval: sweepInterval, settle, report }));
+  sweeper.start();
+  const house: House = {
+    clock,
+    random: randomBytes,
+    log,
+    verifier: createVerifier({ profiles: compileProfiles(config.issuers, (path) => readFileSync(path, "utf8")), fetch: issuerFetch, clock }),
+    policy: () => policy.current,
+    ledger,
+    minting: { ...room, protect: (secrets) => log.hiding(secrets) },
+    sweeper,
+    sandboxes,
+    live,
+    longestSession: config.sessions.longest,
+    reached: parts.settings.failpoint === undefined ? unstoppable : stoppingAt(parts.settings.failpoint, clock),
+  };
+  return { house, policy, door: stack.use(await openDoor(parts, house, policy)) };
+}
+
+/** What a dead broker had running is over: sandboxd ended it with its lifeline. Their leases are the sweeper's. */
+async function closeLostRuns(ledger: Ledger): Promise<void> {
+  const lost = await ledger.openRuns();
+  await ledger.append(lost.map((run) => ({ kind: "run-ended", run, outcome: "lost", exitCode: null, code: null })));
+}
+
+async function openDoor({ config, clock, log, version, stop }: ServeParts, house: House, policy: PolicyInForce): Promise<Door> {
+  const providers = Object.entries(config.providers).map(([name, { type }]) => ({ name, type }));
+  const about = { version, startedAt: clock.now(), issuers: Object.keys(config.issuers), providers, draining: () => stop.signal.aborted };
+  const broker = createBroker(house, about);
+  const record = (verb: "reload" | "drain", { who, why }: Reason) => house.ledger.append([{ kind: "operated", verb, about: "broker", who, why }]);
+  return createDoor({
+    broker,
+    ledger: house.ledger,
+    log,
+    clock,
+    sockets: { folder: config.run, ...config.sockets },
+    reload: async (reason) => {
+      await record("reload", reason);
+      const { digest, templates } = await policy.reload();
+      return { digest, templates: [...templates.keys()] };
+    },
+    drain: async (reason) => {
+      await record("drain", reason);
+      stop.abort();
+    },
+  });
+}
+
+function stopped(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve("it was told to stop"), { once: true }));
+}

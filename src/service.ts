@@ -1,0 +1,83 @@
+import { opens, within } from "./asker.ts";
+import { runJob } from "./broker.ts";
+import type { Broker, BrokerStatus, SessionStarted } from "./contract.ts";
+import { denied } from "./denied.ts";
+import { asBrokerError, BrokerError } from "./errors.ts";
+import type { House } from "./house.ts";
+import type { Identity } from "./identity/identity.ts";
+import type { LeaseRecord } from "./ledger/ledger.ts";
+
+type Ask<Verb extends keyof Broker> = Parameters<Broker[Verb]>[0];
+
+/** What the rooms do not know of the broker as a whole. */
+export interface About extends Pick<BrokerStatus, "version" | "startedAt" | "issuers" | "providers"> {
+  readonly draining: () => boolean;
+}
+
+/** The flow, and the verbs around it, as the door offers them. */
+export function createBroker(house: House, about: About): Broker {
+  return {
+    run: (ask, client) => runJob(house, ask, client),
+    startSession: (ask) => startSession(house, ask),
+    endSession: (ask) => endSession(house, ask),
+    contain: (ask) => contain(house, ask),
+    revokeLease: (ask) => revokeLease(house, ask),
+    status: () => status(house, about),
+  };
+}
+
+async function startSession(house: House, { peer, token }: Ask<"startSession">): Promise<SessionStarted> {
+  let identity: Identity | undefined;
+  try {
+    identity = await house.verifier.verify(token, AbortSignal.timeout(verifyTime));
+    const { opening, handle } = opens(house, identity, peer);
+    const { id, until } = await house.ledger.openSession(opening);
+    return { session: id, handle, until, workload: identity.workload, trust: identity.trust };
+  } catch (error) {
+    throw await denied(house, { peer, identity, denial: undefined }, asBrokerError(error));
+  }
+}
+
+/** How long an issuer's keys may take; the verifier itself is quicker to give up. */
+const verifyTime = 10_000;
+
+async function endSession(house: House, { peer, handle }: Ask<"endSession">): Promise<void> {
+  const { session } = await within(house, handle, peer);
+  house.live.end(new BrokerError("session-ended"), `session:${session}`);
+  await house.ledger.append([{ kind: "session-ended", session, why: "asked" }]);
+}
+
+/** The fence comes first: once it is durable, nothing of this scope is minted, delivered or started, and what runs is ended. */
+async function contain(house: House, ask: Ask<"contain">): Promise<Awaited<ReturnType<Broker["contain"]>>> {
+  const fence = await house.ledger.raiseFence(ask);
+  if (!ask.closed) return { fence, runsEnded: 0, leasesRevoked: 0 };
+  const runsEnded = house.live.end(new BrokerError("fenced"), ask.scope);
+  const leasesRevoked = await house.sweeper.endScope(ask.scope);
+  return { fence, runsEnded, leasesRevoked };
+}
+
+async function revokeLease(house: House, { lease, who, why }: Ask<"revokeLease">): Promise<LeaseRecord> {
+  const found = (await house.ledger.openLeases()).find((record) => record.lease === lease);
+  if (found === undefined) throw new BrokerError("lease-unknown", undefined, { hint: "`mayfly lease list` shows those that live" });
+  await house.ledger.append([{ kind: "operated", verb: "revoke-lease", about: lease, who, why }]);
+  return house.sweeper.endNow(found, "responder");
+}
+
+async function status(house: House, { draining, ...about }: About): Promise<BrokerStatus> {
+  const [sandboxes, ledger, open] = await Promise.all([house.sandboxes.status(), house.ledger.status(), house.ledger.openLeases()]);
+  const policy = house.policy();
+  const overdue = open.filter(({ attempts }) => attempts > 0);
+  return {
+    ...about,
+    draining: draining(),
+    policy: { digest: policy.digest, templates: [...policy.templates.keys()] },
+    sandboxes: { runtime: sandboxes.runtime, running: sandboxes.running, capacity: sandboxes.capacity },
+    ledger: { origin: ledger.origin, size: ledger.size, verifierKey: ledger.verifierKey },
+    leases: { live: open.length, overdue: overdue.length },
+    trouble: [
+      ...house.verifier.readiness().flatMap(({ issuer, trouble }) => (trouble === undefined ? [] : [{ code: "issuer-unavailable" as const, about: issuer }])),
+      ...overdue.map(({ lease, provider }) => ({ code: "provider-unavailable" as const, about: `${lease} of ${provider} could not be ended yet` })),
+      ...sandboxes.findings.flatMap(({ name, state }) => (state === "bad" ? [{ code: "sandbox-unmet" as const, about: name }] : [])),
+    ],
+  };
+}

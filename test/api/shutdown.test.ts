@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { openClient } from "../../src/api/client.ts";
+import { BrokerService, type RunResponse } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
+import { openDoor, refusal } from "./open-door.ts";
+
+async function* start(command: readonly string[]) {
+  const value = { credentials: { case: "token" as const, value: "t" }, command: [...command], workspace: "/", environment: { PATH: process.env["PATH"] ?? "" } };
+  yield { message: { case: "start" as const, value } };
+}
+
+async function last(answers: AsyncIterable<RunResponse>): Promise<RunResponse["message"] | undefined> {
+  let message: RunResponse["message"] | undefined;
+  for await (const answer of answers) message = answer.message;
+  return message;
+}
+
+describe("a door that closes", () => {
+  test("lets a job that runs come to its end, and takes no new one meanwhile", async () => {
+    await using open = await openDoor();
+    using client = openClient(BrokerService, open.door.paths.broker);
+    const running = last(client.call.run(start(["sleep", "0.6"])));
+    await sleep(200);
+    const closed = open.door.close(5_000);
+    expect(await refusal(last(client.call.run(start(["true"]))))).toMatchObject({ code: "draining" });
+    expect(await refusal(client.call.startSession({ token: "t" }))).toMatchObject({ code: "draining" });
+    expect(await running).toMatchObject({ case: "result", value: { outcome: 1, exitCode: 0 } });
+    await closed;
+    expect(open.broker.ended).toEqual(["exited"]);
+  });
+
+  test("ends what still runs when the grace is over, and says why", async () => {
+    await using open = await openDoor();
+    using client = openClient(BrokerService, open.door.paths.broker);
+    const running = refusal(last(client.call.run(start(["sleep", "60"]))));
+    await sleep(200);
+    await open.door.close(100);
+    expect(await running).toMatchObject({ code: "draining", message: "the broker is shutting down, so the job was ended" });
+    expect(open.broker.ended).toEqual(["cancelled"]);
+  });
+
+  test("gives its place to a successor at once", async () => {
+    await using open = await openDoor();
+    using client = openClient(BrokerService, open.door.paths.broker);
+    const running = last(client.call.run(start(["sleep", "0.5"])));
+    await sleep(200);
+    const closed = open.door.close(5_000);
+    await sleep(50);
+    const { folder } = { folder: open.door.paths.broker.replace("/broker.sock", "") };
+    const gid = process.getgid?.() ?? 0;
+    await using successor = await openDoor({ sockets: { folder, group: gid, broker: gid, audit: gid, control: gid } });
+    using other = openClient(BrokerService, successor.door.paths.broker);
+    expect(await other.call.getStatus({})).toMatchObject({ version: "0.1.0" });
+    expect(await running).toMatchObject({ case: "result" });
+    await closed;
+    expect(await other.call.getStatus({})).toMatchObject({ version: "0.1.0" });
+  });
+
+  test("may be closed twice", async () => {
+    await using open = await openDoor();
+    await Promise.all([open.door.close(0), open.door.close(0)]);
+  });
+});
