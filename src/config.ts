@@ -73,6 +73,14 @@ export const configSchema = z.strictObject({
   /** Each provider's own part is parsed by its type, in `providers/catalogue.ts`. */
   providers: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.looseObject({ type: z.string() })),
   sandbox: sandboxConfigSchema,
+  leases: z
+    .strictObject({
+      /** The longest that a provider is waited for. */
+      patience: duration.prefault("15s"),
+      /** Between two looks at what must be ended. */
+      sweep: duration.prefault("2s"),
+    })
+    .prefault({}),
   sessions: z.strictObject({ longest: duration.prefault("6h") }).prefault({}),
   log: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });

@@ -1,5 +1,5 @@
-import { fileURLToPath } from "node:url";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { catalogue } from "../providers/catalogue.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -14,5 +14,10 @@ import { serveCommand } from "./commands/serve.ts";
 const io = processIo();
 const version = "0.1.0";
 const main = fileURLToPath(import.meta.url);
-const processes = [serveCommand(io, { catalogue, version, program: [process.execPath, ...process.execArgv, main] }), sandboxdCommand(io), doctorCommand(io), demoCommand(io, main)];
+const processes = [
+  serveCommand(io, { catalogue, version, program: [process.execPath, ...process.execArgv, main] }),
+  sandboxdCommand(io),
+  doctorCommand(io),
+  demoCommand(io, main),
+];
 await runProgram(io, process.argv.slice(2), { version, types: catalogue, processes });

@@ -46,12 +46,8 @@ export interface ServeParts {
 /** How long jobs may go on once the broker was told to stop. */
 const grace: Duration = 10_000;
 
-/** The longest that a provider is waited for, and the pause between two looks at what must be ended. */
-const patience: Duration = 15_000;
-const sweepInterval: Duration = 2_000;
-
-/** After this an upstream that knows nothing of an intent is believed: longer than `patience`. */
-const settle: Duration = 20_000;
+/** An upstream that knows nothing of an intent is believed this long after a request for it can no longer be on its way. */
+const settleTime: Duration = 2_000;
 
 /** The broker from its start to its end. Resolves once every job is over and everything is recorded. */
 export async function serve(parts: ServeParts): Promise<void> {
@@ -118,9 +114,10 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
   const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger);
   await closeLostRuns(ledger);
   const live = new LiveRuns();
+  const { patience, sweep } = config.leases;
   const room = { ledger, providers, clock, proofs: authority.proofs, patience };
   const report = (error: BrokerError, lease: string | undefined) => log.warn({ error, lease }, "a lease could not be ended yet");
-  const sweeper = stack.use(new Sweeper({ ...room, held: (lease) => live.holds(lease), random: randomBytes, interval: sweepInterval, settle, report }));
+  const sweeper = stack.use(new Sweeper({ ...room, held: (lease) => live.holds(lease), random: randomBytes, interval: sweep, settle: patience + settleTime, report }));
   sweeper.start();
   const house: House = {
     clock,

@@ -8,6 +8,8 @@ import { type HttpAnswer, NeverSent, send } from "./http.ts";
 
 /** Vault's answer to everything (facts E.1); what we do not use is not looked at. */
 const envelope = z.object({
+  /** In every answer but an empty one: what lacks it does not come from Vault. */
+  request_id: z.string(),
   lease_id: z.string().default(""),
   lease_duration: z.number().int().nonnegative().default(0),
   data: z.record(z.string(), z.unknown()).nullish(),
@@ -21,6 +23,8 @@ const envelope = z.object({
     })
     .nullish(),
 });
+
+const empty = { request_id: "" };
 
 export type Envelope = z.output<typeof envelope>;
 export type Auth = NonNullable<Envelope["auth"]>;
@@ -97,7 +101,7 @@ export class VaultClient {
     const { status, body } = await this.#timed((signal) =>
       send({ url, method, headers, json, authority: this.#parts.authority, signal }),
     );
-    return { statusCode: status, body, request: { path: url.pathname } };
+    return { statusCode: status, body: status === 204 ? empty : body, request: { path: url.pathname } };
   }
 
   async #timed(work: (signal: AbortSignal) => Promise<HttpAnswer>): Promise<HttpAnswer> {
@@ -136,7 +140,12 @@ export class VaultClient {
 }
 
 /** What node-vault hands its transport. */
-const asked = z.object({ uri: z.string(), method: z.string(), headers: z.record(z.string(), z.string()), json: z.unknown() });
+const asked = z.object({
+  uri: z.string(),
+  method: z.string(),
+  headers: z.record(z.string(), z.string()),
+  json: z.unknown().optional(),
+});
 
 /** What node-vault rejects with when the status is neither 200 nor 204. */
 const refusal = z.object({

@@ -82,7 +82,7 @@ async function read(response: IncomingMessage): Promise<HttpAnswer> {
 
 /** The parser's own error would quote what it read. */
 function parse(bytes: Buffer): unknown {
-  if (bytes.length === 0) return {};
+  if (bytes.length === 0) return undefined;
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch {

@@ -1,18 +1,31 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { BrokerError } from "../errors.ts";
-import type { EntryQuery, Ledger, LeaseQuery } from "../ledger/ledger.ts";
+import type { EntryQuery, LeaseQuery, Ledger } from "../ledger/ledger.ts";
 import { peerIn } from "./caller.ts";
 import { eventKinds, isEventKind } from "./event-kinds.ts";
-import type { AuditService, ListEntriesRequest, ListLeasesRequest, StreamLeavesRequest, StreamLeavesResponseSchema } from "./gen/mayfly/v1/audit_pb.ts";
+import type {
+  AuditService,
+  ListEntriesRequest,
+  ListLeasesRequest,
+  StreamLeavesRequest,
+  StreamLeavesResponseSchema,
+} from "./gen/mayfly/v1/audit_pb.ts";
 import { entryMessage, leaseMessage, leaseStateName, traceMessages } from "./ledger-messages.ts";
 import { limits } from "./limits.ts";
 
 /** Reads of the ledger. Each is recorded before it is answered: a read that cannot be recorded does not happen. */
 export function auditService({ ledger }: { readonly ledger: Ledger }): ServiceImpl<typeof AuditService> {
-  const record = async (context: HandlerContext, what: string): Promise<void> => {
+  const record: Recorder = async (context, what) => {
     await ledger.append([{ kind: "audit-read", peer: peerIn(context).uid, what: clipped(what) }]);
   };
+  return { ...lists(ledger, record), ...proofs(ledger, record), ...explanations(ledger, record) };
+}
+
+type Recorder = (context: HandlerContext, what: string) => Promise<void>;
+type Calls<Names extends keyof ServiceImpl<typeof AuditService>> = Pick<ServiceImpl<typeof AuditService>, Names>;
+
+function lists(ledger: Ledger, record: Recorder): Calls<"listEntries" | "getEntry" | "listLeases"> {
   return {
     async listEntries(request, context) {
       const query = entryQuery(request);
@@ -32,7 +45,11 @@ export function auditService({ ledger }: { readonly ledger: Ledger }): ServiceIm
       await record(context, `leases ${request.workload}`);
       return { leases: (await ledger.leases(query)).map(leaseMessage) };
     },
+  };
+}
 
+function proofs(ledger: Ledger, record: Recorder): Calls<"streamLeaves" | "getCheckpoint" | "getReceipt"> {
+  return {
     async *streamLeaves(request, context) {
       await record(context, `leaves from ${request.from}`);
       yield* leaves(ledger, request);
@@ -48,7 +65,11 @@ export function auditService({ ledger }: { readonly ledger: Ledger }): ServiceIm
       await record(context, `receipt ${index}`);
       return { receipt: await ledger.receipt(place(index)) };
     },
+  };
+}
 
+function explanations(ledger: Ledger, record: Recorder): Calls<"getPolicy" | "explainDenial"> {
+  return {
     async getPolicy({ digest }, context) {
       await record(context, `policy ${digest}`);
       const text = await ledger.policyText(digest);
@@ -67,7 +88,8 @@ export function auditService({ ledger }: { readonly ledger: Ledger }): ServiceIm
 
 function entryQuery({ from, limit, newestFirst, kinds, about }: ListEntriesRequest): EntryQuery {
   const known = kinds.filter(isEventKind);
-  if (known.length !== kinds.length) throw new BrokerError("usage", "an entry has no such kind", { hint: `kinds are ${eventKinds.join(", ")}` });
+  if (known.length !== kinds.length)
+    throw new BrokerError("usage", "an entry has no such kind", { hint: `kinds are ${eventKinds.join(", ")}` });
   return {
     limit: page(limit),
     newestFirst,
@@ -79,12 +101,16 @@ function entryQuery({ from, limit, newestFirst, kinds, about }: ListEntriesReque
 
 function leaseQuery({ state, live, workload, limit }: ListLeasesRequest): LeaseQuery {
   const name = state === undefined ? undefined : leaseStateName(state);
-  if (state !== undefined && (live || name === undefined)) throw new BrokerError("usage", "ask for one known state, or for live leases");
+  if (state !== undefined && (live || name === undefined))
+    throw new BrokerError("usage", "ask for one known state, or for live leases");
   const wanted = live ? "live" : name;
   return { limit: page(limit), ...(wanted === undefined ? {} : { state: wanted }), ...(workload === "" ? {} : { workload }) };
 }
 
-async function* leaves(ledger: Ledger, { from, count }: StreamLeavesRequest): AsyncGenerator<MessageInitShape<typeof StreamLeavesResponseSchema>> {
+async function* leaves(
+  ledger: Ledger,
+  { from, count }: StreamLeavesRequest,
+): AsyncGenerator<MessageInitShape<typeof StreamLeavesResponseSchema>> {
   const end = count === 0n ? (await ledger.status()).size : place(from + count);
   for (let next = place(from); next < end; ) {
     const batch = await ledger.leaves(next, Math.min(limits.leaves, end - next));
@@ -101,7 +127,10 @@ function place(index: bigint): number {
 }
 
 function page(limit: number): number {
-  if (limit > limits.page) throw new BrokerError("usage", `one answer has at most ${limits.page} items`, { hint: "ask for the rest from where it ends" });
+  if (limit > limits.page)
+    throw new BrokerError("usage", `one answer has at most ${limits.page} items`, {
+      hint: "ask for the rest from where it ends",
+    });
   return limit === 0 ? 100 : limit;
 }
 

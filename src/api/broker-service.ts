@@ -15,7 +15,10 @@ export function brokerService(parts: RequestParts): ServiceImpl<typeof BrokerSer
     async startSession({ token }, context) {
       calls.admit();
       if (token === "") throw new BrokerError("token-missing");
-      const { session, handle, until, workload, trust } = await broker.startSession({ peer: peerIn(context), token: Secret.of(token) });
+      const { session, handle, until, workload, trust } = await broker.startSession({
+        peer: peerIn(context),
+        token: Secret.of(token),
+      });
       return { session, handle: handle.use(String), until: timestampFromMs(until), workload, trust };
     },
 

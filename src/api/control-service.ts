@@ -46,9 +46,16 @@ export function controlService({ broker, reload, drain }: DoorParts): ServiceImp
 
 /** Both are recorded and read by people later: one line each, said by the one who asks. */
 function reason({ who, why }: Reason): Reason {
-  for (const [name, text] of [["who", who], ["why", why]] as const) {
-    if (text.trim() === "") throw new BrokerError("usage", `a change names ${name === "who" ? "who asks for it" : "why"}`, { hint: `say it with --${name}` });
-    if (text.length > limits.words || /\p{Cc}/u.test(text)) throw new BrokerError("usage", `\`${name}\` is one line of at most ${limits.words} characters`);
+  for (const [name, text] of [
+    ["who", who],
+    ["why", why],
+  ] as const) {
+    if (text.trim() === "")
+      throw new BrokerError("usage", `a change names ${name === "who" ? "who asks for it" : "why"}`, {
+        hint: `say it with --${name}`,
+      });
+    if (text.length > limits.words || /\p{Cc}/u.test(text))
+      throw new BrokerError("usage", `\`${name}\` is one line of at most ${limits.words} characters`);
   }
   return { who, why };
 }

@@ -21,7 +21,12 @@ export class Entrance {
   readonly #connections = new Set<Connection>();
   readonly #parts: { readonly door: SocketName; readonly protocols: Protocols; readonly clock: Clock; readonly log: DoorLog };
 
-  constructor(parts: { readonly door: SocketName; readonly protocols: Protocols; readonly clock: Clock; readonly log: DoorLog }) {
+  constructor(parts: {
+    readonly door: SocketName;
+    readonly protocols: Protocols;
+    readonly clock: Clock;
+    readonly log: DoorLog;
+  }) {
     this.#parts = parts;
     this.server = createServer({ allowHalfOpen: true, noDelay: false }, (socket) => this.#enter(socket));
     this.server.maxConnections = limits.connections;

@@ -1,4 +1,4 @@
-import { Code as Status, ConnectError } from "@connectrpc/connect";
+import { ConnectError, Code as Status } from "@connectrpc/connect";
 import { BrokerError, isCode } from "../errors.ts";
 import { outside } from "./codes.ts";
 import { FailureSchema } from "./gen/mayfly/v1/failure_pb.ts";
@@ -25,7 +25,11 @@ export function fromConnectError(error: unknown): BrokerError {
 }
 
 function unstated(caught: ConnectError, code: string | undefined): BrokerError {
-  if (code !== undefined) return new BrokerError("internal", caught.rawMessage, { cause: caught, hint: `this mayfly is older than its broker and does not know the code ${code}` });
+  if (code !== undefined)
+    return new BrokerError("internal", caught.rawMessage, {
+      cause: caught,
+      hint: `this mayfly is older than its broker and does not know the code ${code}`,
+    });
   const call = systemCall(caught);
   if (call !== undefined) return unreachable(call, caught);
   switch (caught.code) {
@@ -37,7 +41,10 @@ function unstated(caught: ConnectError, code: string | undefined): BrokerError {
     case Status.Unimplemented:
       return new BrokerError("usage", `the broker does not take this request: ${caught.rawMessage}`, { cause: caught });
     default:
-      return new BrokerError("broker-unreachable", "the connection to the broker broke", { cause: caught, hint: "see the broker's log; what it had issued, it ends by itself" });
+      return new BrokerError("broker-unreachable", "the connection to the broker broke", {
+        cause: caught,
+        hint: "see the broker's log; what it had issued, it ends by itself",
+      });
   }
 }
 

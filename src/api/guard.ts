@@ -18,13 +18,16 @@ const offers: Readonly<Record<SocketName, string>> = {
 /** All services are known on all sockets, so that a call at the wrong door hears where the right one is; here it is turned away. */
 export const rightDoor: Interceptor = (next) => async (request) => {
   const from = request.contextValues.get(caller);
-  if (from === undefined || offers[from.door] !== request.service.typeName) throw wrongDoor(request.service.typeName, from?.door);
+  if (from === undefined || offers[from.door] !== request.service.typeName)
+    throw wrongDoor(request.service.typeName, from?.door);
   return next(request);
 };
 
 function wrongDoor(service: string, door: SocketName | undefined): BrokerError {
   const right = Object.entries(offers).find(([, offered]) => offered === service)?.[0];
-  return new BrokerError("not-allowed", `${service} is not offered on ${door ?? "no"}.sock`, { hint: `use ${right ?? "another"}.sock` });
+  return new BrokerError("not-allowed", `${service} is not offered on ${door ?? "no"}.sock`, {
+    hint: `use ${right ?? "another"}.sock`,
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { fromJson } from "@bufbuild/protobuf";
+import { timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { z } from "zod";
 import type { Entry } from "../ledger/entry.ts";
 import type { LeaseRecord, LeaseState as LeaseStateName } from "../ledger/ledger.ts";

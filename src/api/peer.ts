@@ -21,7 +21,10 @@ const ucredBytes = 12;
 export function peerOf(socket: Socket): Peer {
   const ucred = Buffer.alloc(ucredBytes);
   const size = [ucredBytes];
-  const answer: unknown = typeof getsockopt === "function" ? Reflect.apply(getsockopt, undefined, [descriptorOf(socket), SOL_SOCKET, SO_PEERCRED, ucred, size]) : -1;
+  const answer: unknown =
+    typeof getsockopt === "function"
+      ? Reflect.apply(getsockopt, undefined, [descriptorOf(socket), SOL_SOCKET, SO_PEERCRED, ucred, size])
+      : -1;
   if (answer !== 0 || size[0] !== ucredBytes) throw new BrokerError("internal", undefined, { detail: "SO_PEERCRED failed" });
   const words = new Uint32Array(ucred.buffer, ucred.byteOffset, 3);
   const [pid = 0, uid = nobody, gid = nobody] = words;
@@ -36,6 +39,7 @@ const nobody = 0xffff_ffff;
 function descriptorOf(socket: Socket): number {
   const handle: unknown = Reflect.get(socket, "_handle");
   const descriptor: unknown = typeof handle === "object" && handle !== null ? Reflect.get(handle, "fd") : undefined;
-  if (typeof descriptor !== "number" || descriptor < 0) throw new BrokerError("internal", undefined, { detail: "the socket has no descriptor" });
+  if (typeof descriptor !== "number" || descriptor < 0)
+    throw new BrokerError("internal", undefined, { detail: "the socket has no descriptor" });
   return descriptor;
 }

@@ -3,7 +3,7 @@ import { createServer as createHttp2, type Http2Server } from "node:http2";
 import fastify from "fastify";
 import type { Protocols } from "./entrance.ts";
 import { limits } from "./limits.ts";
-import { requests, type RequestParts } from "./requests.ts";
+import { type RequestParts, requests } from "./requests.ts";
 
 export interface Speaking {
   readonly protocols: Protocols;

@@ -4,7 +4,14 @@ import { BrokerError } from "../errors.ts";
 import type { Secret } from "../secret.ts";
 import type { Instant } from "../time.ts";
 import type { OpenClient } from "./client.ts";
-import type { BrokerService, RunAccepted, RunRequestSchema, RunResponse, RunResult, RunStartSchema } from "./gen/mayfly/v1/broker_pb.ts";
+import type {
+  BrokerService,
+  RunAccepted,
+  RunRequestSchema,
+  RunResponse,
+  RunResult,
+  RunStartSchema,
+} from "./gen/mayfly/v1/broker_pb.ts";
 import { limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import type { JobSignal } from "./pending-signals.ts";
@@ -29,7 +36,11 @@ export interface Runner {
 const chunkSize = 32 * 1024;
 
 /** Starts the run and stays with it to its end. Rejects with what the broker refused it for. */
-export async function callRun(client: OpenClient<typeof BrokerService>, start: MessageInitShape<typeof RunStartSchema>, runner: Runner): Promise<RunResult> {
+export async function callRun(
+  client: OpenClient<typeof BrokerService>,
+  start: MessageInitShape<typeof RunStartSchema>,
+  runner: Runner,
+): Promise<RunResult> {
   const over = new AbortController();
   const requests = new Outbox<Request>();
   const sending = new Sending(requests, runner);
@@ -92,7 +103,8 @@ class Sending {
   async #stdin(stop: AbortSignal): Promise<void> {
     try {
       for await (const chunk of this.#runner.stdin) {
-        for (let from = 0; from < chunk.length && !stop.aborted; from += chunkSize) await this.#send(chunk.subarray(from, from + chunkSize), stop);
+        for (let from = 0; from < chunk.length && !stop.aborted; from += chunkSize)
+          await this.#send(chunk.subarray(from, from + chunkSize), stop);
         if (stop.aborted) return;
       }
     } finally {
@@ -101,7 +113,8 @@ class Sending {
   }
 
   async #send(chunk: Uint8Array, stop: AbortSignal): Promise<void> {
-    while (this.#underway + chunk.length > limits.stdinWindow && !stop.aborted) await new Promise<void>((resolve) => (this.#room = resolve));
+    while (this.#underway + chunk.length > limits.stdinWindow && !stop.aborted)
+      await new Promise<void>((resolve) => (this.#room = resolve));
     this.#underway += chunk.length;
     await this.#requests.put({ message: { case: "stdin", value: chunk } });
   }

@@ -11,10 +11,12 @@ import type { JobSignal } from "./pending-signals.ts";
 /** A run's first message as a question to the broker. What no policy could ever answer is refused here. */
 export function askFrom(start: RunStart, peer: Peer): RunAsk {
   const { template, step, command, workspace, environment } = start;
-  if (command[0] === "") throw new BrokerError("usage", "a command's name is not empty", { hint: "leave the command out where the step pins one" });
+  if (command[0] === "")
+    throw new BrokerError("usage", "a command's name is not empty", { hint: "leave the command out where the step pins one" });
   if (!workspace.startsWith("/")) throw new BrokerError("usage", "the workspace is an absolute path");
   const names = Object.keys(environment);
-  if (names.some((name) => name === "" || name.includes("="))) throw new BrokerError("usage", "a variable's name is not empty and has no '='");
+  if (names.some((name) => name === "" || name.includes("=")))
+    throw new BrokerError("usage", "a variable's name is not empty and has no '='");
   if ([workspace, ...command, ...names, ...Object.values(environment)].some((text) => text.includes("\0"))) {
     throw new BrokerError("usage", "a NUL byte can stand neither in a command, nor in a path, nor in the environment");
   }

@@ -66,7 +66,9 @@ export async function createDoor(parts: DoorParts): Promise<Door> {
     for (const entrance of entrances) entrance.closeIdle();
     await within(parts.clock, grace, calls.over(), () => undefined);
     calls.end(new BrokerError("draining", "the broker is shutting down, so the job was ended"));
-    await within(parts.clock, endingTime, calls.over(), () => parts.log.error({ calls: calls.count }, "calls did not end in time"));
+    await within(parts.clock, endingTime, calls.over(), () =>
+      parts.log.error({ calls: calls.count }, "calls did not end in time"),
+    );
     for (const entrance of entrances) entrance.closeAll();
     await stop();
   };

@@ -19,7 +19,8 @@ export async function prepareFolder(folder: string, group: Group): Promise<void>
   await mkdir(folder, { recursive: true, mode: 0o750 });
   const found = await lstat(folder);
   if (!found.isDirectory()) throw unfit(`${folder} is not a folder`, "remove it, or name another with MAYFLY_RUN");
-  if (found.uid !== process.geteuid?.() && found.uid !== 0) throw unfit(`${folder} belongs to another user`, "give it to the user that runs the broker");
+  if (found.uid !== process.geteuid?.() && found.uid !== 0)
+    throw unfit(`${folder} belongs to another user`, "give it to the user that runs the broker");
   if ((found.mode & 0o022) !== 0) throw unfit(`others may write to ${folder}`, `chmod 0750 ${folder}`);
   if (found.uid !== process.geteuid?.()) return;
   const gid = await groupId(group);
@@ -34,7 +35,10 @@ export async function prepareFolder(folder: string, group: Group): Promise<void>
 export async function listenOn(server: Server, path: string, group: Group): Promise<AsyncDisposable> {
   const birth = join(dirname(path), `.${basename(path)}.${randomBytes(3).toString("hex")}`);
   if (Buffer.byteLength(birth) > longestPath) {
-    throw unfit(`the path of the socket is too long, ${path}`, `name a shorter folder with MAYFLY_RUN: the kernel takes ${longestPath} bytes`);
+    throw unfit(
+      `the path of the socket is too long, ${path}`,
+      `name a shorter folder with MAYFLY_RUN: the kernel takes ${longestPath} bytes`,
+    );
   }
   await refuseLive(path);
   const gid = await groupId(group);
@@ -55,9 +59,12 @@ export async function listenOn(server: Server, path: string, group: Group): Prom
 async function refuseLive(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
-  if (!found.isSocket()) throw unfit(`${path} is in the way: it is not a socket`, "move it, or name another folder with MAYFLY_RUN");
+  if (!found.isSocket())
+    throw unfit(`${path} is in the way: it is not a socket`, "move it, or name another folder with MAYFLY_RUN");
   if (await answers(path)) {
-    throw new BrokerError("socket-in-use", `another broker already listens on ${path}`, { hint: "stop it, or name another folder with MAYFLY_RUN" });
+    throw new BrokerError("socket-in-use", `another broker already listens on ${path}`, {
+      hint: "stop it, or name another folder with MAYFLY_RUN",
+    });
   }
 }
 
@@ -95,12 +102,17 @@ async function groupId(group: Group): Promise<number> {
   const lines = (await readFile("/etc/group", "utf8")).split("\n").map((line) => line.split(":"));
   const id = Number(lines.find(([name]) => name === group)?.[2] ?? Number.NaN);
   if (Number.isInteger(id)) return id;
-  throw new BrokerError("config-invalid", `there is no group named ${group} in /etc/group`, { hint: `groupadd --system ${group}, or write a number under \`sockets:\` in mayfly.yaml` });
+  throw new BrokerError("config-invalid", `there is no group named ${group} in /etc/group`, {
+    hint: `groupadd --system ${group}, or write a number under \`sockets:\` in mayfly.yaml`,
+  });
 }
 
 function notAMember(group: Group): (cause: unknown) => never {
   return (cause) => {
-    throw new BrokerError("environment-unfit", `the broker may not give its socket to the group ${group}`, { hint: "make the broker's user a member of that group", cause });
+    throw new BrokerError("environment-unfit", `the broker may not give its socket to the group ${group}`, {
+      hint: "make the broker's user a member of that group",
+      cause,
+    });
   };
 }
 

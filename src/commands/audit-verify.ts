@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command } from "commander";
-import { exitOf } from "../api/codes.ts";
 import type { OpenClient } from "../api/client.ts";
+import { exitOf } from "../api/codes.ts";
 import { AuditService } from "../api/gen/mayfly/v1/audit_pb.ts";
 import { BrokerError } from "../errors.ts";
 import { openCheckpoint } from "../ledger/checkpoint.ts";
@@ -28,21 +28,30 @@ Examples:
 
 export function auditVerifyCommand(io: Io): Command {
   return new Command("verify")
-    .description("Recomputes the whole ledger from its raw leaves, or checks one receipt offline. Exits with 0 only if everything holds.")
+    .description(
+      "Recomputes the whole ledger from its raw leaves, or checks one receipt offline. Exits with 0 only if everything holds.",
+    )
     .argument("[receipt]", "a receipt to check offline, instead of the whole ledger")
     .option("--key <vkey>", "the ledger's verifier key, from a place that its keeper cannot change; `mayfly keys show` has it")
     .option("--earlier <files...>", "checkpoints kept elsewhere, which the ledger must still contain", [])
     .option(...jsonFlag)
     .option(...socketFlag)
     .addHelpText("after", examples)
-    .action((receipt: string | undefined, flags: VerifyFlags) => (receipt === undefined ? ledger(io, flags) : offline(io, receipt, flags)));
+    .action((receipt: string | undefined, flags: VerifyFlags) =>
+      receipt === undefined ? ledger(io, flags) : offline(io, receipt, flags),
+    );
 }
 
 async function offline(io: Io, receipt: string, { key, json }: VerifyFlags): Promise<void> {
-  if (key === undefined) throw new BrokerError("usage", "a receipt is checked with a key", { hint: "pin it with --key; `mayfly keys show` has it" });
+  if (key === undefined)
+    throw new BrokerError("usage", "a receipt is checked with a key", { hint: "pin it with --key; `mayfly keys show` has it" });
   const { entry, origin, size } = verifyReceipt(await readText(io, receipt), key);
   if (json === true) printJson(io, { ok: true, origin, size, entry });
-  else print(io, `entry ${entry.index} (${entry.event.kind}) of ${new Date(entry.time).toISOString()} is in ${origin}, of ${size} entries then`);
+  else
+    print(
+      io,
+      `entry ${entry.index} (${entry.event.kind}) of ${new Date(entry.time).toISOString()} is in ${origin}, of ${size} entries then`,
+    );
 }
 
 async function ledger(io: Io, flags: VerifyFlags): Promise<void> {
@@ -65,7 +74,8 @@ async function* streamed({ call }: OpenClient<typeof AuditService>, size: number
 }
 
 function lines({ ok, size, root, found, findings, leases }: VerifyReport): readonly string[] {
-  if (!ok) return [`the ledger does NOT verify: ${found} findings`, ...findings.map(({ name, message }) => `  ${name}: ${message}`)];
+  if (!ok)
+    return [`the ledger does NOT verify: ${found} findings`, ...findings.map(({ name, message }) => `  ${name}: ${message}`)];
   const states = Object.entries(leases).map(([state, number]) => `${number} ${state}`);
   return [`the ledger verifies: ${size} entries, root ${root}`, `leases: ${states.length === 0 ? "none" : states.join(", ")}`];
 }

@@ -1,9 +1,9 @@
 import { Command } from "commander";
-import type { Io } from "./io.ts";
 import { auditListCommand } from "./audit-list.ts";
 import { auditReceiptCommand } from "./audit-receipt.ts";
 import { auditShowCommand } from "./audit-show.ts";
 import { auditVerifyCommand } from "./audit-verify.ts";
+import type { Io } from "./io.ts";
 
 const examples = `
 Examples:
@@ -15,7 +15,9 @@ Examples:
 export function auditCommand(io: Io): Command {
   return new Command("audit")
     .summary("read the ledger, and prove that it was not changed")
-    .description("Reads the ledger over audit.sock; each read is recorded. `verify` recomputes everything here and believes only the pinned key.")
+    .description(
+      "Reads the ledger over audit.sock; each read is recorded. `verify` recomputes everything here and believes only the pinned key.",
+    )
     .addHelpText("after", examples)
     .addCommand(auditListCommand(io))
     .addCommand(auditShowCommand(io))

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { exitOf } from "../api/codes.ts";
-import type { BoundType } from "../lease/bind.ts";
 import { type Problem, problemText } from "../policy/problem.ts";
+import type { Catalogue } from "../rooms.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 import { jsonFlag } from "./reach.ts";
@@ -18,7 +18,7 @@ Examples:
   $ mayfly check templates --config deploy/mayfly.yaml
   $ mayfly check templates --json | jq '.problems[] | .file, .line'`;
 
-export function checkCommand(io: Io, types: ReadonlyMap<string, BoundType>): Command {
+export function checkCommand(io: Io, types: Catalogue): Command {
   return new Command("check")
     .summary("check templates before a broker reads them")
     .description("Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody.")
@@ -29,7 +29,7 @@ export function checkCommand(io: Io, types: ReadonlyMap<string, BoundType>): Com
     .action((folder: string | undefined, flags: CheckFlags) => check(io, types, folder, flags));
 }
 
-async function check(io: Io, types: ReadonlyMap<string, BoundType>, given: string | undefined, flags: CheckFlags): Promise<void> {
+async function check(io: Io, types: Catalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
   const config = configFrom(io, flags);
   const folder = given === undefined ? config.templates : resolve(io.cwd, given);
   const compiled = await readTemplates(io, types, { config, folder });
@@ -43,6 +43,9 @@ async function check(io: Io, types: ReadonlyMap<string, BoundType>, given: strin
 function complain(io: Io, problems: readonly Problem[], { json }: CheckFlags): void {
   if (json === true) printJson(io, { ok: false, problems });
   else for (const problem of problems) print(io, problemText(problem));
-  say(io, `mayfly: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}: a broker would not load these templates`);
+  say(
+    io,
+    `mayfly: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}: a broker would not load these templates`,
+  );
   io.exit(exitOf("policy-invalid"));
 }

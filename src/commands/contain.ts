@@ -20,7 +20,9 @@ Examples:
 export function containCommand(io: Io): Command {
   return new Command("contain")
     .summary("end a workload's access now, and keep it ended")
-    .description("Closes a scope to new work, ends its jobs and revokes its credentials. It stays closed until it is opened again.")
+    .description(
+      "Closes a scope to new work, ends its jobs and revokes its credentials. It stays closed until it is opened again.",
+    )
     .argument("<scope>", "all, or issuer:, workload:, job:, session:, template: or provider: and a name")
     .option("--open", "open the scope again")
     .option(...whoFlag)
@@ -37,5 +39,10 @@ async function contain(io: Io, scope: string, flags: ContainFlags): Promise<void
   const answer = await client.call.contain({ scope, closed, ...reason(io, flags) });
   if (flags.json === true) return printMessage(io, ContainResponseSchema, answer);
   const { fence, runsEnded, leasesRevoked } = answer;
-  print(io, closed ? `${scope} is closed: fence ${fence}, ${runsEnded} runs ended, ${leasesRevoked} leases revoked` : `${scope} is open: fence ${fence}`);
+  print(
+    io,
+    closed
+      ? `${scope} is closed: fence ${fence}, ${runsEnded} runs ended, ${leasesRevoked} leases revoked`
+      : `${scope} is open: fence ${fence}`,
+  );
 }

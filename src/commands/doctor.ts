@@ -46,7 +46,13 @@ export async function probeHost({ program, config, clock }: Probing): Promise<re
   const folder = mkdtempSync(join(tmpdir(), "mayfly-doctor-"));
   try {
     writeFileSync(`${folder}/none.yaml`, "{}\n");
-    const child = await startSandboxd({ program, config: config ?? `${folder}/none.yaml`, socket: `${folder}/sandboxd.sock`, serveUid: 0, clock });
+    const child = await startSandboxd({
+      program,
+      config: config ?? `${folder}/none.yaml`,
+      socket: `${folder}/sandboxd.sock`,
+      serveUid: 0,
+      clock,
+    });
     try {
       return (await child.sandboxes.status()).findings;
     } finally {

@@ -1,15 +1,14 @@
 import { toJson } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import { AuditService, type ExplainDenialResponse, ExplainDenialResponseSchema } from "../api/gen/mayfly/v1/audit_pb.ts";
-import { BrokerError } from "../errors.ts";
-import type { BoundType } from "../lease/bind.ts";
+import { BrokerError, isCode } from "../errors.ts";
 import { explainText } from "../policy/explain.ts";
+import type { Catalogue } from "../rooms.ts";
 import { type ClaimsFlags, explainClaims } from "./explain-claims.ts";
 import type { Io } from "./io.ts";
 import { print, printJson } from "./output.ts";
 import { jsonFlag, reach, socketFlag } from "./reach.ts";
 import { configFlag } from "./templates.ts";
-import { isCode } from "../errors.ts";
 
 interface ExplainFlags extends ClaimsFlags {
   readonly socket?: string;
@@ -21,7 +20,7 @@ Examples:
   $ mayfly explain --claims claims.json --templates templates
   $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh`;
 
-export function explainCommand(io: Io, types: ReadonlyMap<string, BoundType>): Command {
+export function explainCommand(io: Io, types: Catalogue): Command {
   return new Command("explain")
     .summary("why a request was denied, or what one would be given")
     .description(
@@ -47,9 +46,10 @@ interface Asked {
   readonly flags: ExplainFlags;
 }
 
-async function explain(io: Io, types: ReadonlyMap<string, BoundType>, { id, command, flags }: Asked): Promise<void> {
+async function explain(io: Io, types: Catalogue, { id, command, flags }: Asked): Promise<void> {
   const { claims } = flags;
-  if (claims !== undefined) return explainClaims(io, types, { claims, command: id === undefined ? [] : [id, ...command], flags });
+  if (claims !== undefined)
+    return explainClaims(io, types, { claims, command: id === undefined ? [] : [id, ...command], flags });
   if (id === undefined) throw new BrokerError("usage", "name a denial's id, or a file of claims with --claims");
   return explainDenial(io, id, flags);
 }

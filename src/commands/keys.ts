@@ -1,8 +1,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { calculateJwkThumbprint, exportJWK, type JWK } from "jose";
 import { Argument, Command } from "commander";
+import { calculateJwkThumbprint, exportJWK, type JWK } from "jose";
 import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
 import { noteSigner, verifierKey } from "../ledger/note.ts";
@@ -18,7 +18,7 @@ Examples:
   $ mayfly keys show --json`;
 
 /** Where `serve` keeps its keys, below the state folder. */
-export const keyFiles = { ledger: "ledger.key", proofs: "proofs.key", jobs: "jobs.key", authority: "ca.pem" } as const;
+const keyFiles = { ledger: "ledger.key", proofs: "proofs.key", jobs: "jobs.key", authority: "ca.pem" } as const;
 
 const names = ["ledger", "authority", "proofs", "jobs"] as const;
 type Name = (typeof names)[number];
@@ -26,7 +26,9 @@ type Name = (typeof names)[number];
 export function keysCommand(io: Io): Command {
   return new Command("keys")
     .summary("the broker's public keys, for those who trust it")
-    .description("Shows the broker's public keys. Reads the state folder, so it is run as root or as the broker's user; makes and changes nothing.")
+    .description(
+      "Shows the broker's public keys. Reads the state folder, so it is run as root or as the broker's user; makes and changes nothing.",
+    )
     .addHelpText("after", examples)
     .addCommand(showCommand(io));
 }
@@ -56,7 +58,12 @@ async function show(io: Io, name: Name | undefined, flags: TemplateFlags & { rea
 }
 
 async function everything(config: Config): Promise<object> {
-  const [ledger, authority, proofs, jobs] = await Promise.all([ledgerKey(config), certificate(config), issuer(config, "proofs"), issuer(config, "jobs")]);
+  const [ledger, authority, proofs, jobs] = await Promise.all([
+    ledgerKey(config),
+    certificate(config),
+    issuer(config, "proofs"),
+    issuer(config, "jobs"),
+  ]);
   return { ledger, authority, proofs, jobs };
 }
 

@@ -37,7 +37,9 @@ Examples:
 export function leaseCommand(io: Io): Command {
   return new Command("lease")
     .summary("list credentials that were given, and end one")
-    .description("Lists the credentials that were given (audit.sock), and ends one at once (control.sock). No secret is ever shown.")
+    .description(
+      "Lists the credentials that were given (audit.sock), and ends one at once (control.sock). No secret is ever shown.",
+    )
     .addHelpText("after", examples)
     .addCommand(listCommand(io))
     .addCommand(revokeCommand(io));
@@ -46,7 +48,11 @@ export function leaseCommand(io: Io): Command {
 function listCommand(io: Io): Command {
   return new Command("list")
     .description("Lists leases, newest first.")
-    .addOption(new Option("--state <state>", "only those in this state").choices(["live", "all", ...Object.keys(states)]).default("live"))
+    .addOption(
+      new Option("--state <state>", "only those in this state")
+        .choices(["live", "all", ...Object.keys(states)])
+        .default("live"),
+    )
     .option("--workload <name>", "only those of this workload")
     .option("--limit <count>", "at most so many", count, 100)
     .option(...jsonFlag)
@@ -76,7 +82,11 @@ async function list(io: Io, flags: ListFlags): Promise<void> {
   else print(io, table(["LEASE", "STATE", "CREDENTIAL", "PROVIDER", "WORKLOAD", "EXPIRES"], answer.leases.map(row)));
 }
 
-async function revoke(io: Io, lease: string, flags: Asked & { readonly json?: boolean; readonly socket?: string }): Promise<void> {
+async function revoke(
+  io: Io,
+  lease: string,
+  flags: Asked & { readonly json?: boolean; readonly socket?: string },
+): Promise<void> {
   using client = reach(io, ControlService, "control", flags);
   const answer = await client.call.revokeLease({ lease, ...reason(io, flags) });
   if (flags.json === true) printMessage(io, RevokeLeaseResponseSchema, answer);

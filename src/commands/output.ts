@@ -1,7 +1,7 @@
+import { ConnectError } from "@connectrpc/connect";
 import { exitOf } from "../api/codes.ts";
 import { fromConnectError } from "../api/failure.ts";
-import { asBrokerError, BrokerError } from "../errors.ts";
-import { ConnectError } from "@connectrpc/connect";
+import { asBrokerError, type BrokerError } from "../errors.ts";
 import type { Io, Output } from "./io.ts";
 
 /*
@@ -33,7 +33,8 @@ export function fail(io: Io, error: unknown): void {
 export function sayFailure(io: Io, { code, message, hint, id, detail }: BrokerError): void {
   say(io, `${paint(io, io.stderr, "mayfly:")} ${message}`);
   if (hint !== undefined) say(io, `hint: ${hint}`);
-  if (id !== undefined) say(io, code === "internal" ? `id: ${id}, in the broker's log` : `id: ${id}, for \`mayfly explain ${id}\``);
+  if (id !== undefined)
+    say(io, code === "internal" ? `id: ${id}, in the broker's log` : `id: ${id}, for \`mayfly explain ${id}\``);
   // Here, and not behind a socket: the one who reads it runs this very process.
   if (code === "internal" && id === undefined && detail !== undefined) say(io, detail);
 }
@@ -42,7 +43,14 @@ export function sayFailure(io: Io, { code, message, hint, id, detail }: BrokerEr
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
-  return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n");
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 function paint(io: Io, to: Output, text: string): string {

@@ -15,7 +15,12 @@ export const socketFlag = ["--socket <path>", "the broker's socket (default: in 
 export const jsonFlag = ["--json", "print JSON, in the API's own shape"] as const;
 
 /** A client of the service on its socket; `using` closes it. */
-export function reach<Service extends DescService>(io: Io, service: Service, door: SocketName, { socket }: Reaching): OpenClient<Service> {
+export function reach<Service extends DescService>(
+  io: Io,
+  service: Service,
+  door: SocketName,
+  { socket }: Reaching,
+): OpenClient<Service> {
   const path = socket === undefined ? join(io.env["MAYFLY_RUN"] ?? "/run/mayfly", `${door}.sock`) : resolve(io.cwd, socket);
   return openClient(service, path);
 }

@@ -12,7 +12,9 @@ Examples:
 export function reloadCommand(io: Io): Command {
   return new Command("reload")
     .summary("have the broker read its templates again")
-    .description("Has the broker read its templates again. Templates that do not load change nothing: the old ones stay in force.")
+    .description(
+      "Has the broker read its templates again. Templates that do not load change nothing: the old ones stay in force.",
+    )
     .option(...whoFlag)
     .requiredOption(...whyFlag)
     .option(...jsonFlag)

@@ -5,13 +5,19 @@ import { toJson } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import { exitOf, exits } from "../api/codes.ts";
 import { fromConnectError } from "../api/failure.ts";
-import { BrokerService, RunOutcome, type RunResult, RunResultSchema, type RunStartSchema } from "../api/gen/mayfly/v1/broker_pb.ts";
+import {
+  BrokerService,
+  RunOutcome,
+  type RunResult,
+  RunResultSchema,
+  type RunStartSchema,
+} from "../api/gen/mayfly/v1/broker_pb.ts";
 import { callRun, type Runner } from "../api/run-call.ts";
 import { BrokerError } from "../errors.ts";
 import type { Io } from "./io.ts";
 import { fail, say } from "./output.ts";
 import { reach, socketFlag } from "./reach.ts";
-import { audienceFlag, handleFrom, tokenFlag, type TokenFlags, tokenFrom } from "./token.ts";
+import { audienceFlag, handleFrom, type TokenFlags, tokenFlag, tokenFrom } from "./token.ts";
 
 interface RunFlags extends TokenFlags {
   readonly template?: string;
@@ -35,7 +41,9 @@ ${exits.notFound} (no such command). A command may use these codes too: --result
 export function runCommand(io: Io): Command {
   return new Command("run")
     .summary("run a command in a sandbox, with the credentials that its CI job may have")
-    .description("Runs a command in a sandbox of its own, with the credentials that a template gives to this CI job. They end with the command.")
+    .description(
+      "Runs a command in a sandbox of its own, with the credentials that a template gives to this CI job. They end with the command.",
+    )
     .usage("[options] -- <command> [arguments...]")
     .passThroughOptions()
     .argument("[command...]", "the command; may be left out where the step pins one")
@@ -57,7 +65,7 @@ async function run(io: Io, command: readonly string[], flags: RunFlags): Promise
   try {
     const start = await startOf(io, command, flags);
     const result = await stay(io, start, flags);
-    await writeResult(io, flags, { kind: "ended", ...Object(toJson(RunResultSchema, result, { alwaysEmitImplicit: true })) });
+    await writeResult(io, flags, endedResult(result));
     report(io, result);
   } catch (error) {
     const failure = fromConnectError(error);
@@ -68,9 +76,12 @@ async function run(io: Io, command: readonly string[], flags: RunFlags): Promise
 }
 
 async function startOf(io: Io, command: readonly string[], flags: RunFlags): Promise<MessageInitShape<typeof RunStartSchema>> {
-  if (flags.session !== undefined && flags.token !== undefined) throw new BrokerError("usage", "a run has a session or a token, not both");
+  if (flags.session !== undefined && flags.token !== undefined)
+    throw new BrokerError("usage", "a run has a session or a token, not both");
   const { template, step, session, workspace = "." } = flags;
-  const environment = Object.fromEntries(Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined));
+  const environment = Object.fromEntries(
+    Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  );
   return {
     credentials:
       session === undefined
@@ -101,7 +112,8 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
   const started = new AbortController();
   const over = cancel.signal;
   // Before the command runs there is nothing to pass a signal on to: it ends the call.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
   // Whoever reads our output has gone, as with `| head`: nobody needs the job any more.
   for (const output of [io.stdout, io.stderr]) output.once("error", () => cancel.abort());
   return {
@@ -140,6 +152,12 @@ function report(io: Io, { outcome, exitCode }: RunResult): void {
   }
 }
 
+/** The API's own shape, with a word in front that tells it from a failure. */
+function endedResult(result: RunResult): object {
+  const members = toJson(RunResultSchema, result, { alwaysEmitImplicit: true });
+  return { kind: "ended", ...(typeof members === "object" && !Array.isArray(members) ? members : {}) };
+}
+
 /** Whole or not at all: a reader never sees half of it. */
 async function writeResult(io: Io, { result }: RunFlags, content: object): Promise<void> {
   if (result === undefined) return;
@@ -149,6 +167,9 @@ async function writeResult(io: Io, { result }: RunFlags, content: object): Promi
     await writeFile(part, `${JSON.stringify(content, null, 2)}\n`);
     await rename(part, path);
   } catch (cause) {
-    throw new BrokerError("usage", `the result cannot be written to ${path}`, { hint: "name a file in a folder that you may write to", cause });
+    throw new BrokerError("usage", `the result cannot be written to ${path}`, {
+      hint: "name a file in a folder that you may write to",
+      cause,
+    });
   }
 }

@@ -9,9 +9,8 @@ import { createMaskSet } from "../masking/mask-set.ts";
 import { type SandboxConfig, sandboxConfigSchema } from "../sandbox/config.ts";
 import { enterNest } from "../sandbox/nest.ts";
 import { findInit } from "../sandbox/prepare.ts";
-import { sandboxd } from "../sandbox/sandboxd.ts";
+import { failedLine, sandboxd } from "../sandbox/sandboxd.ts";
 import type { Io } from "./io.ts";
-import { fail } from "./output.ts";
 
 interface SandboxdFlags {
   readonly config: string;
@@ -40,12 +39,16 @@ async function run(io: Io, flags: SandboxdFlags): Promise<void> {
     const config = read(flags.config);
     if (flags.nested === undefined) enterNest(findInit(), again(flags));
     const { socket, serveUid, nested } = flags;
-    const rooms = { createMaskSet, openCredentials: (folder: string, reader: { uid: number; gid: number }) => new MemoryMount(folder, reader) };
+    const rooms = {
+      createMaskSet,
+      openCredentials: (folder: string, reader: { uid: number; gid: number }) => new MemoryMount(folder, reader),
+    };
     const { clock, stdin, stdout } = io;
     const code = await sandboxd({ config, socket, serveUid, instance: nested, rooms, clock, stdin, stdout });
     process.exit(code);
   } catch (error) {
-    fail(io, error);
+    io.stdout.write(failedLine(error));
+    io.exit(1);
   }
 }
 
@@ -56,10 +59,19 @@ function again({ config, socket, serveUid }: SandboxdFlags): readonly string[] {
 }
 
 function read(file: string): SandboxConfig {
-  const found: unknown = parse(readFileSync(file, "utf8"));
-  const read = z.looseObject({ sandbox: sandboxConfigSchema }).safeParse(found);
-  if (read.success) return read.data.sandbox;
-  throw new BrokerError("config-invalid", "the sandbox part of the configuration does not load", { hint: z.prettifyError(read.error) });
+  const found = z.looseObject({ sandbox: sandboxConfigSchema }).safeParse(parsed(file));
+  if (found.success) return found.data.sandbox;
+  throw new BrokerError("config-invalid", "the sandbox part of the configuration does not load", {
+    hint: z.prettifyError(found.error),
+  });
+}
+
+function parsed(file: string): unknown {
+  try {
+    return parse(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new BrokerError("config-invalid", `${file} cannot be read`, { detail: String(cause), cause });
+  }
 }
 
 function wholeNumber(text: string): number {

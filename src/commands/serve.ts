@@ -19,7 +19,10 @@ Examples:
 Started as root, it starts its own sandboxd and then becomes the user that mayfly.yaml names. SIGTERM drains it, SIGHUP makes it
 read the templates again. It logs JSON to stderr.`;
 
-export function serveCommand(io: Io, about: { readonly catalogue: Catalogue; readonly version: string; readonly program: readonly string[] }): Command {
+export function serveCommand(
+  io: Io,
+  about: { readonly catalogue: Catalogue; readonly version: string; readonly program: readonly string[] },
+): Command {
   return new Command("serve")
     .summary("run the broker")
     .description("Runs the broker beside the CI runner, until it is told to stop.")

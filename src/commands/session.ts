@@ -7,7 +7,7 @@ import { BrokerError } from "../errors.ts";
 import type { Io } from "./io.ts";
 import { print, say } from "./output.ts";
 import { jsonFlag, printMessage, reach, socketFlag } from "./reach.ts";
-import { audienceFlag, handleFrom, tokenFlag, type TokenFlags, tokenFrom } from "./token.ts";
+import { audienceFlag, handleFrom, type TokenFlags, tokenFlag, tokenFrom } from "./token.ts";
 
 interface StartFlags extends TokenFlags {
   readonly handleFile?: string;
@@ -25,7 +25,9 @@ Examples:
 export function sessionCommand(io: Io): Command {
   return new Command("session")
     .summary("run several commands on one identity token")
-    .description("A token opens one session, once. Its handle lets later commands of the same CI job run, for the same user of this host.")
+    .description(
+      "A token opens one session, once. Its handle lets later commands of the same CI job run, for the same user of this host.",
+    )
     .addHelpText("after", examples)
     .addCommand(startCommand(io))
     .addCommand(endCommand(io));

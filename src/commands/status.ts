@@ -1,7 +1,11 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
 import { BrokerService, BrokerServiceGetStatusResponseSchema } from "../api/gen/mayfly/v1/broker_pb.ts";
-import { ControlService, type ControlServiceGetStatusResponse, ControlServiceGetStatusResponseSchema } from "../api/gen/mayfly/v1/control_pb.ts";
+import {
+  ControlService,
+  type ControlServiceGetStatusResponse,
+  ControlServiceGetStatusResponseSchema,
+} from "../api/gen/mayfly/v1/control_pb.ts";
 import type { Io } from "./io.ts";
 import { print } from "./output.ts";
 import { jsonFlag, printMessage, reach, socketFlag } from "./reach.ts";
@@ -32,7 +36,10 @@ async function short(io: Io, flags: StatusFlags): Promise<void> {
   using client = reach(io, BrokerService, "broker", flags);
   const status = await client.call.getStatus({});
   if (flags.json === true) return printMessage(io, BrokerServiceGetStatusResponseSchema, status);
-  print(io, `mayfly ${status.version}: ${status.draining ? "shutting down" : "taking work"}, ${status.running} of ${status.capacity} jobs`);
+  print(
+    io,
+    `mayfly ${status.version}: ${status.draining ? "shutting down" : "taking work"}, ${status.running} of ${status.capacity} jobs`,
+  );
 }
 
 async function full(io: Io, flags: StatusFlags): Promise<void> {
@@ -42,16 +49,27 @@ async function full(io: Io, flags: StatusFlags): Promise<void> {
   else print(io, lines(status).join("\n"));
 }
 
-function lines({ version, startedAt, draining, policy, issuers, providers, sandboxes, ledger, leases, trouble }: ControlServiceGetStatusResponse): readonly string[] {
-  const since = startedAt === undefined ? "" : ` since ${timestampDate(startedAt).toISOString()}`;
+function lines(status: ControlServiceGetStatusResponse): readonly string[] {
+  const { version, draining, issuers, providers, trouble } = status;
   return [
-    `broker     ${version}${since}, ${draining ? "shutting down" : "taking work"}`,
-    `policy     ${policy?.digest}, templates ${policy?.templates.join(", ")}`,
+    `broker     ${version}${since(status)}, ${draining ? "shutting down" : "taking work"}`,
+    ...parts(status),
     `issuers    ${issuers.join(", ")}`,
     `providers  ${providers.map(({ name, type }) => `${name} (${type})`).join(", ")}`,
-    `sandboxes  ${sandboxes?.runtime}, ${sandboxes?.running} of ${sandboxes?.capacity} jobs`,
-    `ledger     ${ledger?.origin}, ${ledger?.size} entries, key ${ledger?.verifierKey}`,
-    `leases     ${leases?.live} live, ${leases?.overdue} overdue`,
     ...(trouble.length === 0 ? ["trouble    none"] : trouble.map(({ code, about }) => `trouble    ${code}: ${about}`)),
+  ];
+}
+
+function since({ startedAt }: ControlServiceGetStatusResponse): string {
+  return startedAt === undefined ? "" : ` since ${timestampDate(startedAt).toISOString()}`;
+}
+
+/** A broker of another version may leave a part out; what it does not say is not made up. */
+function parts({ policy, sandboxes, ledger, leases }: ControlServiceGetStatusResponse): readonly string[] {
+  return [
+    ...(policy === undefined ? [] : [`policy     ${policy.digest}, templates ${policy.templates.join(", ")}`]),
+    ...(sandboxes === undefined ? [] : [`sandboxes  ${sandboxes.runtime}, ${sandboxes.running} of ${sandboxes.capacity} jobs`]),
+    ...(ledger === undefined ? [] : [`ledger     ${ledger.origin}, ${ledger.size} entries, key ${ledger.verifierKey}`]),
+    ...(leases === undefined ? [] : [`leases     ${leases.live} live, ${leases.overdue} overdue`]),
   ];
 }

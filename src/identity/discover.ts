@@ -5,7 +5,7 @@ import type { Profile } from "./profile.ts";
 
 const maxBytes = 256 * 1024;
 
-/** The issuer's keys as they are now: from its file, else by OpenID Connect Discovery 1.0 section 4. Rejects with a plain error. */
+/** The issuer's keys as they are now: from its file, else by OpenID Connect Discovery 1.0. Rejects with a plain error. */
 export async function discoverKeys(profile: Profile, fetch: Fetch, signal: AbortSignal): Promise<KeySet> {
   const { keys } = profile;
   if (keys.kind === "file") return readKeySet(Buffer.from(keys.text), profile.algorithms);

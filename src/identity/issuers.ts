@@ -92,7 +92,7 @@ function urlFlaw(text: string, allowPrivate: boolean): string | undefined {
   return isPrivate(hostname.replace(/^\[|\]$/g, "")) ? "an issuer at a private address needs allowPrivate: true" : undefined;
 }
 
-/** `readText` reads the files that the configuration names; called here only, so never after the drop to another user. */
+/** `readText` reads the files that the configuration names; it is called here and never later. */
 export function compileProfiles(issuers: IssuersConfig, readText: (path: string) => string): readonly Profile[] {
   return Object.entries(issuers).map(([name, issuer]) => compileProfile(name, issuer, readText));
 }

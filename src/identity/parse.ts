@@ -67,7 +67,7 @@ function jsonOf(bytes: Buffer, name: string): Json {
   }
 }
 
-/** `x5t` names a certificate and changes nothing; `jwk`, `jku`, `x5u`, `x5c`, `crit`, `b64`, `zip`, `cty` could (RFC 8725 section 3.10). */
+/** `x5t` changes nothing; `jwk`, `jku`, `x5u`, `x5c`, `crit`, `b64`, `zip` and `cty` could (RFC 8725 section 3.10). */
 const knownMembers: ReadonlySet<string> = new Set(["alg", "kid", "typ", "x5t"]);
 const keyId = /^[\x21-\x7e]{1,256}$/;
 

@@ -5,7 +5,7 @@ import { Secret } from "../secret.ts";
 import { bare } from "./bare.ts";
 import type { Claim, Identity } from "./identity.ts";
 
-/** A handle says nothing about its session and cannot be guessed: 32 random bytes behind a prefix that leak scanners can look for. */
+/** It says nothing about its session and cannot be guessed: 32 random bytes behind a prefix that leak scanners can look for. */
 export function newHandle(random: (bytes: number) => Uint8Array): Secret {
   return Secret.of(`mfs_${Buffer.from(random(32)).toString("base64url")}`);
 }

@@ -77,7 +77,8 @@ function proofsOf(signer: Signer, clock: Clock): Proofs {
   });
   return {
     mint: ({ lease, workload, template, session }) => proof(workload, { purpose: "mint", lease, workload, template, session }),
-    end: (lease) => proof(sweeperSubject, { purpose: "end", lease }),
+    // Not `lease`: what looks for a lease by that name must not find the one who looks.
+    end: (lease) => proof(sweeperSubject, { purpose: "end", ends: lease }),
   };
 }
 

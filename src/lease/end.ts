@@ -1,6 +1,7 @@
 import { secretsOf } from "../material.ts";
 import { type Duration, within } from "../time.ts";
 import { bounded } from "./bounded.ts";
+import { asFailure } from "./failure.ts";
 import { expiryOf, type Lease, type LeaseEnd, type LeaseRoom, type Leases } from "./lease.ts";
 import { recordFailure, revoke } from "./revoke.ts";
 
@@ -70,7 +71,10 @@ async function revokeWithin(room: LeaseRoom, lease: Lease & Parameters<typeof re
     return outcome(lease, "revoked");
   } catch (error) {
     // The ledger may be what failed: the lease is then still open in it, which is all that the sweeper needs.
-    await recordFailure(room, lease.lease, 1, { error, retryAt: room.clock.now() + firstRetry }).catch(() => undefined);
+    await recordFailure(room, lease.lease, 1, {
+      error: asFailure(lease.provider, error),
+      retryAt: room.clock.now() + firstRetry,
+    }).catch(() => undefined);
     return outcome(lease, "pending");
   }
 }

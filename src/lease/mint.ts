@@ -4,6 +4,7 @@ import type { Grant, GrantedCredential } from "../policy/grant.ts";
 import type { Secret } from "../secret.ts";
 import type { Duration } from "../time.ts";
 import { bounded } from "./bounded.ts";
+import { asFailure } from "./failure.ts";
 import { type Held, holdLeases } from "./end.ts";
 import { expiryOf, type Lease, type LeaseRoom, type Leases } from "./lease.ts";
 import type { Intent, Minted, Provider } from "./provider.ts";
@@ -159,13 +160,6 @@ async function recordFailure(
 }
 
 function explained(provider: string, thrown: unknown, signal: AbortSignal): BrokerError {
-  if (signal.aborted)
-    return signal.reason instanceof BrokerError ? signal.reason : new BrokerError("cancelled", undefined, { cause: thrown });
-  if (thrown instanceof BrokerError && thrown.code !== "timeout") return thrown;
-  const detail = thrown instanceof Error ? `${provider}: ${thrown.message}` : provider;
-  return new BrokerError("provider-unavailable", `the answer of the provider ${provider} was lost`, {
-    hint: "what it may have issued is being looked for and ended",
-    detail,
-    cause: thrown,
-  });
+  if (!signal.aborted) return asFailure(provider, thrown);
+  return signal.reason instanceof BrokerError ? signal.reason : new BrokerError("cancelled", undefined, { cause: thrown });
 }

@@ -1,4 +1,4 @@
-import { asBrokerError, BrokerError } from "../errors.ts";
+import { BrokerError } from "../errors.ts";
 import type { Revoker } from "../ledger/entry.ts";
 import type { Instant } from "../time.ts";
 import type { LeaseRoom } from "./lease.ts";
@@ -39,9 +39,9 @@ export async function recordFailure(
   room: LeaseRoom,
   lease: string,
   attempt: number,
-  failure: { readonly error: unknown; readonly retryAt: Instant },
+  failure: { readonly error: BrokerError; readonly retryAt: Instant },
 ): Promise<void> {
-  const { code } = asBrokerError(failure.error);
+  const { code } = failure.error;
   await room.ledger.append([{ kind: "revocation-failed", lease, code, attempt }]).catch(ifMoved);
   await room.ledger.postpone(lease, failure.retryAt);
 }

@@ -2,6 +2,7 @@ import { asBrokerError, type BrokerError } from "../errors.ts";
 import type { LeaseRecord } from "../ledger/ledger.ts";
 import type { Duration } from "../time.ts";
 import { bounded } from "./bounded.ts";
+import { asFailure } from "./failure.ts";
 import { type Mending, mend, refuseUnendable } from "./mend.ts";
 import { recordFailure } from "./revoke.ts";
 
@@ -73,7 +74,7 @@ export class Sweeper implements AsyncDisposable {
         mend(this.#room, record, "sweeper", signal),
       );
     } catch (thrown) {
-      const error = asBrokerError(thrown);
+      const error = asFailure(record.provider, thrown);
       // Somebody else moved it in the meantime: the next look sees how it stands.
       if (!this.#stop.signal.aborted && error.code !== "lease-state") await this.#failed(record, error);
     }

@@ -26,7 +26,7 @@ export interface LedgerOpening {
 export interface LoadedLedger {
   /** May be called after the process has changed its user. Rejects with `ledger-corrupt`, `ledger-unavailable` or `config-invalid`. */
   open(opening: LedgerOpening): Promise<Ledger>;
-  /** Resolves, with the reason, when the thread has ended: without a ledger the broker can only stop. */
+  /** Resolves, with the reason, when the thread has ended, asked to or not: without a ledger the broker can only stop. */
   readonly ended: Promise<string>;
   /** For a start that fails before `open`; an open ledger is disposed of instead. */
   stop(): Promise<void>;

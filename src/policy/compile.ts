@@ -13,7 +13,7 @@ import type { WhoLine } from "./who.ts";
 export interface Policy<Delivery, Isolation> {
   /** SHA-256, hex, of `text`. */
   readonly digest: string;
-  /** Every file with its name and length in bytes, in the order of the names: to be stored, so that "who could have" stays answerable. */
+  /** Every file with its name and length, in the order of the names; stored, so that "who could have" stays answerable. */
   readonly text: string;
   /** By name, in the order of the names: order never decides. */
   readonly templates: ReadonlyMap<string, Template<Delivery, Isolation>>;

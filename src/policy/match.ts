@@ -49,7 +49,7 @@ function holds(line: WhoLine, value: Claim | undefined): boolean {
   return found !== line.negated;
 }
 
-/** `refs/heads/release/../main` is not under `refs/heads/release/**` for whoever resolves it; in `not`, a glob keeps what it excludes. */
+/** `refs/heads/release/../main` is not under `refs/heads/release/**` for whoever resolves it; `not` keeps what it excludes. */
 function usable(pattern: Pattern, value: string | number | boolean, line: WhoLine): boolean {
   const winding = typeof value === "string" && value.split(/[/:]/).some((segment) => segment === "." || segment === "..");
   return pattern.kind === "literal" || line.negated || !winding;

@@ -57,7 +57,7 @@ function split(text: string): readonly string[] {
   return text.split(/([/:])/);
 }
 
-/** The pieces between the `*` must come in order: the first at the start, the last at the end, the others as early as they can. */
+/** The pieces between the `*` come in order: the first at the start, the last at the end, the others as early as they can. */
 function segmentAccepts(pieces: readonly string[], segment: string): boolean {
   const [first = "", ...rest] = pieces;
   const last = rest.pop();

@@ -8,7 +8,7 @@ export interface Reading {
   readonly problems: Problem[];
 }
 
-/** One part, parsed by its owner's schema and boxed, since it may itself be undefined; nothing, its problems added, where it does not fit. */
+/** One part, parsed by its owner's schema and boxed, since it may itself be undefined; nothing where it does not fit. */
 export function readPart<T>(
   schema: z.ZodType<T>,
   value: unknown,

@@ -58,9 +58,12 @@ export class Job implements AsyncDisposable {
     this.#reservation.credentials.deliver(files);
   }
 
-  /** Resolves once the process ended and both of its streams were read to their end. */
-  async run(output: Output): Promise<Exit> {
-    const pipes = this.#start();
+  /** Throws at once where it cannot be started; resolves once the process ended and both of its streams were read to their end. */
+  run(output: Output): Promise<Exit> {
+    return this.#attend(this.#start(), output);
+  }
+
+  async #attend(pipes: JobPipes, output: Output): Promise<Exit> {
     const exit = exitOf(this.#runtime);
     this.#exit = exit;
     void this.#watchTimeout();

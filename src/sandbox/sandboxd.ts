@@ -34,10 +34,15 @@ export async function sandboxd(options: SandboxdOptions): Promise<number> {
     await server.close();
     return 0;
   } catch (error) {
-    const { code, message, hint, detail } = asBrokerError(error);
-    options.stdout.write(`${JSON.stringify({ failed: { code, message, hint: hint ?? "", detail: detail ?? "" } })}\n`);
+    options.stdout.write(failedLine(error));
     return 1;
   }
+}
+
+/** To `serve`, which says it its own way. */
+export function failedLine(error: unknown): string {
+  const { code, message, hint, detail } = asBrokerError(error);
+  return `${JSON.stringify({ failed: { code, message, hint: hint ?? "", detail: detail ?? "" } })}\n`;
 }
 
 /** Also on TERM, which an init sends to all alike. */

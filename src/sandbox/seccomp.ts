@@ -37,7 +37,7 @@ const allowed = {
 } as const;
 
 /** New namespaces and mounts, other processes' memory, kernel keys, kernel code, handles around the mount table, the machine itself. */
-const refused = `unshare setns mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree move_mount mount_setattr
+const refused = `unshare setns mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree move_mount mount_setattr
   ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd keyctl add_key request_key bpf perf_event_open userfaultfd
   io_uring_setup io_uring_enter io_uring_register memfd_secret open_by_handle_at name_to_handle_at fanotify_init fanotify_mark
   init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl quotactl_fd syslog sethostname

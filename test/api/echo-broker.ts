@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { RunClient } from "../../src/api/run.ts";
 import type { Broker, BrokerStatus, Client, RunAsk, RunResult } from "../../src/contract.ts";
 import { BrokerError } from "../../src/errors.ts";
 import type { LeaseRecord } from "../../src/ledger/ledger.ts";
-import type { RunClient } from "../../src/api/run.ts";
 import type { Exit } from "../../src/sandbox/sandbox.ts";
 import { Secret } from "../../src/secret.ts";
 
@@ -21,20 +21,37 @@ export class EchoBroker implements Broker {
   async run(ask: RunAsk, client: Client): Promise<RunResult> {
     this.asks.push(ask);
     const token = ask.credentials.kind === "token" ? ask.credentials.token.use(String) : "";
-    if (token === "denied") throw new BrokerError("claim-mismatch", "the claim ref is refs/heads/x", { hint: "ask the owner of the template", detail: "expected main", id: "denial-1" });
+    if (token === "denied")
+      throw new BrokerError("claim-mismatch", "the claim ref is refs/heads/x", {
+        hint: "ask the owner of the template",
+        detail: "expected main",
+        id: "denial-1",
+      });
     if (token === "crash") throw new Error("an inner text with a secret in it");
     const names = { run: "run-1", session: "session-1" };
     client.accepted({ ...names, handle: Secret.of("handle-1"), template: "echo", reason: "everybody may" });
     if (token === "stale") await freshTokenFor(client);
     const exit = await this.#spawn(ask, client);
     this.ended.push(exit.kind);
-    const lease = { lease: "lease-1", credential: "db", provider: "vault-main", end: "revoked", expiresAt: 1_800_000_000_000 } as const;
+    const lease = {
+      lease: "lease-1",
+      credential: "db",
+      provider: "vault-main",
+      end: "revoked",
+      expiresAt: 1_800_000_000_000,
+    } as const;
     return { ...names, exit, leases: [lease], receipt: "c2sp.org/tlog-proof@v1\n" };
   }
 
   async startSession({ token }: Parameters<Broker["startSession"]>[0]): ReturnType<Broker["startSession"]> {
     if (token.use(String) === "spent") throw new BrokerError("token-spent");
-    return { session: "session-1", handle: Secret.of("handle-1"), until: 1_800_000_000_000, workload: "github:1", trust: "branch" };
+    return {
+      session: "session-1",
+      handle: Secret.of("handle-1"),
+      until: 1_800_000_000_000,
+      workload: "github:1",
+      trust: "branch",
+    };
   }
 
   async endSession({ handle }: Parameters<Broker["endSession"]>[0]): Promise<void> {
@@ -70,7 +87,7 @@ export class EchoBroker implements Broker {
   async #spawn({ command, workspace, environment }: RunAsk, client: Client): Promise<Exit> {
     const [program = "", ...args] = command;
     const child = spawn(program, args, { cwd: workspace, env: environment, stdio: "pipe", detached: true });
-    const end = (): void => void killGroup(child.pid);
+    const end = (): void => killGroup(child.pid);
     client.signal.addEventListener("abort", end, { once: true });
     const exited = new Promise<number | null>((resolve, reject) => child.once("exit", resolve).once("error", reject));
     exited.catch(() => undefined);
@@ -97,7 +114,8 @@ function isRunClient(client: Client): client is RunClient {
 }
 
 async function feed(client: Client, stdin: NodeJS.WritableStream): Promise<void> {
-  for await (const chunk of client.stdin) if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain"), once(stdin, "close")]);
+  for await (const chunk of client.stdin)
+    if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain"), once(stdin, "close")]);
   stdin.end();
 }
 

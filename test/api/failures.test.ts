@@ -1,15 +1,21 @@
 import { describe, expect, test } from "vitest";
-import { exitOf, exits, outside } from "../../src/api/codes.ts";
 import { openClient } from "../../src/api/client.ts";
+import { exitOf, exits, outside } from "../../src/api/codes.ts";
 import { AuditService } from "../../src/api/gen/mayfly/v1/audit_pb.ts";
 import { BrokerService } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
 import { ControlService } from "../../src/api/gen/mayfly/v1/control_pb.ts";
+import { LeaseState } from "../../src/api/gen/mayfly/v1/lease_pb.ts";
 import { type Code, codes, isCode } from "../../src/errors.ts";
 import { grpcClient, openDoor, post, refusal } from "./open-door.ts";
 
 function run(token: string) {
   return (async function* () {
-    yield { message: { case: "start" as const, value: { credentials: { case: "token" as const, value: token }, command: ["true"], workspace: "/" } } };
+    yield {
+      message: {
+        case: "start" as const,
+        value: { credentials: { case: "token" as const, value: token }, command: ["true"], workspace: "/" },
+      },
+    };
   })();
 }
 
@@ -23,19 +29,33 @@ describe("a failure", () => {
     using client = openClient(BrokerService, open.door.paths.broker);
     for (const call of [client.call, grpcClient(BrokerService, open.door.paths.broker)]) {
       const refused = await refusal(ended(call.run(run("denied"))));
-      expect(refused).toMatchObject({ code: "claim-mismatch", message: "the claim ref is refs/heads/x", hint: "ask the owner of the template", id: "denial-1" });
+      expect(refused).toMatchObject({
+        code: "claim-mismatch",
+        message: "the claim ref is refs/heads/x",
+        hint: "ask the owner of the template",
+        id: "denial-1",
+      });
       expect(JSON.stringify(refused)).not.toContain("expected main");
     }
-    expect(open.logged).toMatchObject([{ level: "info", fields: { call: "Run", code: "claim-mismatch", detail: "expected main" } }, {}]);
+    expect(open.logged).toMatchObject([
+      { level: "info", fields: { call: "Run", code: "claim-mismatch", detail: "expected main" } },
+      {},
+    ]);
   });
 
   test("that nobody foresaw is hidden from the caller and logged under the id that the caller is given", async () => {
     await using open = await openDoor();
     using client = openClient(BrokerService, open.door.paths.broker);
     const refused = await refusal(ended(client.call.run(run("crash"))));
-    expect(refused).toMatchObject({ code: "internal", message: codes.internal, id: expect.stringMatching(/^failure-[0-9a-f]{16}$/) });
+    expect(refused).toMatchObject({
+      code: "internal",
+      message: codes.internal,
+      id: expect.stringMatching(/^failure-[0-9a-f]{16}$/),
+    });
     expect(String(refused.cause)).not.toContain("an inner text");
-    expect(open.logged).toMatchObject([{ level: "error", fields: { call: "Run", id: refused.id, err: { message: "an inner text with a secret in it" } } }]);
+    expect(open.logged).toMatchObject([
+      { level: "error", fields: { call: "Run", id: refused.id, err: { message: "an inner text with a secret in it" } } },
+    ]);
   });
 
   test("of a unary call is the same in plain JSON", async () => {
@@ -43,7 +63,11 @@ describe("a failure", () => {
     const answer = await post(open.door.paths.broker, "/mayfly.v1.BrokerService/StartSession", '{"token":"spent"}');
     expect(answer).toMatchObject({
       status: 401,
-      body: { code: "unauthenticated", message: "the identity token has already opened a session", details: [{ type: "mayfly.v1.Failure", debug: { code: "token-spent" } }] },
+      body: {
+        code: "unauthenticated",
+        message: "the identity token has already opened a session",
+        details: [{ type: "mayfly.v1.Failure", debug: { code: "token-spent" } }],
+      },
     });
   });
 
@@ -62,12 +86,21 @@ describe("a change", () => {
     await using open = await openDoor();
     using client = openClient(ControlService, open.door.paths.control);
     const asked = { who: "ann", why: "incident 7" };
-    expect(await client.call.contain({ scope: "workload:x", closed: true, ...asked })).toMatchObject({ fence: 7n, runsEnded: 1, leasesRevoked: 2 });
-    expect(await client.call.revokeLease({ lease: "lease-1", ...asked })).toMatchObject({ lease: { lease: "lease-1", state: 6 } });
+    expect(await client.call.contain({ scope: "workload:x", closed: true, ...asked })).toMatchObject({
+      fence: 7n,
+      runsEnded: 1,
+      leasesRevoked: 2,
+    });
+    expect(await client.call.revokeLease({ lease: "lease-1", ...asked })).toMatchObject({
+      lease: { lease: "lease-1", state: 6 },
+    });
     expect(await client.call.reload(asked)).toMatchObject({ policy: { templates: ["echo"] } });
     await client.call.drain(asked);
     expect(open.broker.changes).toMatchObject([asked, asked]);
-    expect(open.asked).toEqual([{ verb: "reload", ...asked }, { verb: "drain", ...asked }]);
+    expect(open.asked).toEqual([
+      { verb: "reload", ...asked },
+      { verb: "drain", ...asked },
+    ]);
   });
 
   const nameless: readonly (readonly [string, { who: string; why: string }, string])[] = [
@@ -91,7 +124,11 @@ describe("a change", () => {
 
   test("never shows a lease's handle", async () => {
     await using open = await openDoor();
-    const answer = await post(open.door.paths.control, "/mayfly.v1.ControlService/RevokeLease", '{"lease":"lease-1","who":"a","why":"b"}');
+    const answer = await post(
+      open.door.paths.control,
+      "/mayfly.v1.ControlService/RevokeLease",
+      '{"lease":"lease-1","who":"a","why":"b"}',
+    );
     expect(answer.status).toBe(200);
     expect(JSON.stringify(answer.body)).not.toContain("not for the wire");
   });
@@ -105,14 +142,30 @@ describe("a read", () => {
     expect(entries).toMatchObject([{ index: 0n, kind: "audit-read", event: { peer: process.getuid?.(), what: "entries" } }]);
   });
 
-  const wrong: readonly (readonly [string, (client: ReturnType<typeof auditClient>) => Promise<unknown>, Partial<Record<"code" | "message", string>>])[] = [
+  const wrong: readonly (readonly [
+    string,
+    (client: ReturnType<typeof auditClient>) => Promise<unknown>,
+    Partial<Record<"code" | "message", string>>,
+  ])[] = [
     ["of an entry that is not there", (client) => client.getEntry({ index: 99n }), { code: "entry-unknown" }],
     ["of an index beyond all numbers", (client) => client.getEntry({ index: 2n ** 64n - 1n }), { code: "entry-unknown" }],
-    ["of a kind that is none", (client) => client.listEntries({ kinds: ["nope"] }), { code: "usage", message: "an entry has no such kind" }],
-    ["of too long a page", (client) => client.listEntries({ limit: 1_001 }), { code: "usage", message: "one answer has at most 1000 items" }],
-    ["of leases in a state that is none", (client) => client.listLeases({ state: 99 }), { code: "usage" }],
-    ["of live leases in a state", (client) => client.listLeases({ state: 2, live: true }), { code: "usage" }],
-    ["of a denial that is none", (client) => client.explainDenial({ denial: "den-x" }), { code: "entry-unknown", message: "the ledger has no denial of this id" }],
+    [
+      "of a kind that is none",
+      (client) => client.listEntries({ kinds: ["nope"] }),
+      { code: "usage", message: "an entry has no such kind" },
+    ],
+    [
+      "of too long a page",
+      (client) => client.listEntries({ limit: 1_001 }),
+      { code: "usage", message: "one answer has at most 1000 items" },
+    ],
+    ["of leases in a state that is none", (client) => client.listLeases({ state: LeaseState.UNSPECIFIED }), { code: "usage" }],
+    ["of live leases in a state", (client) => client.listLeases({ state: LeaseState.ISSUED, live: true }), { code: "usage" }],
+    [
+      "of a denial that is none",
+      (client) => client.explainDenial({ denial: "den-x" }),
+      { code: "entry-unknown", message: "the ledger has no denial of this id" },
+    ],
     ["of a denial without an id", (client) => client.explainDenial({}), { code: "entry-unknown" }],
     ["of a policy that never was", (client) => client.getPolicy({ digest: "00" }), { code: "entry-unknown" }],
   ];
@@ -124,15 +177,34 @@ describe("a read", () => {
 
   test("of a denial gives its trace, expected values included", async () => {
     await using open = await openDoor();
-    const trace = [{ template: "deploy", matched: false, lines: [{ line: "ref", held: false, expected: "refs/heads/main", found: "refs/heads/x" }] }];
-    await open.ledger.append([{ kind: "denied", denial: "den-7", code: "claim-mismatch", message: "m", peer: 1, issuer: "github", workload: "github:1", policy: "ab", trace }]);
+    const trace = [
+      {
+        template: "deploy",
+        matched: false,
+        lines: [{ line: "ref", held: false, expected: "refs/heads/main", found: "refs/heads/x" }],
+      },
+    ];
+    await open.ledger.append([
+      {
+        kind: "denied",
+        denial: "den-7",
+        code: "claim-mismatch",
+        message: "m",
+        peer: 1,
+        issuer: "github",
+        workload: "github:1",
+        policy: "ab",
+        trace,
+      },
+    ]);
     using client = openClient(AuditService, open.door.paths.audit);
     expect(await client.call.explainDenial({ denial: "den-7" })).toMatchObject({ templates: trace });
   });
 
   test("of the leaves gives each byte for byte, in pages, from anywhere", async () => {
     await using open = await openDoor();
-    for (let index = 0; index < 600; index += 1) void open.ledger.append([{ kind: "policy", policy: `p${index}`, templates: [] }]);
+    for (let index = 0; index < 600; index += 1)
+      void open.ledger.append([{ kind: "policy", policy: `p${index}`, templates: [] }]);
     await open.ledger.append([{ kind: "policy", policy: "last", templates: [] }]);
     using client = openClient(AuditService, open.door.paths.audit);
     const got: Buffer[] = [];

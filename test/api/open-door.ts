@@ -85,7 +85,10 @@ export async function refusal(call: Promise<unknown>): Promise<BrokerError> {
 }
 
 export function grpcClient<Service extends DescService>(service: Service, socket: string): Client<Service> {
-  return createClient(service, createGrpcTransport({ baseUrl: "http://localhost", nodeOptions: { createConnection: () => connect(socket) } }));
+  return createClient(
+    service,
+    createGrpcTransport({ baseUrl: "http://localhost", nodeOptions: { createConnection: () => connect(socket) } }),
+  );
 }
 
 export interface HttpAnswer {
@@ -94,19 +97,28 @@ export interface HttpAnswer {
 }
 
 /** A unary call as anything that speaks HTTP/1.1 and JSON would make it. */
-export async function post(socketPath: string, path: string, body: string | Buffer = "{}", headers: Record<string, string> = {}): Promise<HttpAnswer> {
+export async function post(
+  socketPath: string,
+  path: string,
+  body: string | Buffer = "{}",
+  headers: Record<string, string> = {},
+): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath, path, method: "POST", headers: { "content-type": "application/json", ...headers } }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.once("error", reject);
-      response.once("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        const parsed: unknown = text === "" ? undefined : JSON.parse(text);
-        resolve({ status: response.statusCode ?? 0, body: parsed });
-      });
-    });
-    request.once("error", reject);
+    const request = httpRequest(
+      { socketPath, path, method: "POST", agent: false, headers: { "content-type": "application/json", ...headers } },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.once("error", reject);
+        response.once("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          const parsed: unknown = text === "" ? undefined : JSON.parse(text);
+          resolve({ status: response.statusCode ?? 0, body: parsed });
+        });
+      },
+    );
+    // Every time: a request that was refused while it was still being sent fails twice.
+    request.on("error", reject);
     request.end(body);
   });
 }

@@ -23,7 +23,17 @@ describe("one socket", () => {
 
   test.each(["--http1.1", "--http2-prior-knowledge"])("answers curl %s", async (version) => {
     await using open = await openDoor();
-    const args = ["-s", version, "--unix-socket", open.door.paths.broker, "-H", "content-type: application/json", "-d", "{}", `http://localhost${status}`];
+    const args = [
+      "-s",
+      version,
+      "--unix-socket",
+      open.door.paths.broker,
+      "-H",
+      "content-type: application/json",
+      "-d",
+      "{}",
+      `http://localhost${status}`,
+    ];
     const { stdout } = await promisify(execFile)("curl", args);
     expect(JSON.parse(stdout)).toEqual(expected);
   });
@@ -43,7 +53,8 @@ describe("one socket", () => {
 
   test("serves one request after the other on one HTTP/1.1 connection, each with its own answer", async () => {
     await using open = await openDoor();
-    const call = (body: string) => `POST /mayfly.v1.BrokerService/EndSession HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const call = (body: string) =>
+      `POST /mayfly.v1.BrokerService/EndSession HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     const bodies = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? '{"handle":"handle-1"}' : '{"handle":"wrong"}'));
     const answer = await heard(open.door.paths.broker, bodies.map(call).join(""), 7);
     const codes = [...answer.toString().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => code);
@@ -52,7 +63,9 @@ describe("one socket", () => {
 
   test("does not offer a run over HTTP/1.1, and says so", async () => {
     await using open = await openDoor();
-    const answer = await post(open.door.paths.broker, "/mayfly.v1.BrokerService/Run", "", { "content-type": "application/connect+json" }).catch(() => undefined);
+    const answer = await post(open.door.paths.broker, "/mayfly.v1.BrokerService/Run", "", {
+      "content-type": "application/connect+json",
+    }).catch(() => undefined);
     expect(answer?.status).toBe(505);
   });
 });

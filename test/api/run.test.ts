@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { openClient } from "../../src/api/client.ts";
 import { BrokerService, type RunRequestSchema, type RunResponse, Signal } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
 import { limits } from "../../src/api/limits.ts";
-import { grpcClient, hurried, openDoor, type OpenDoor, refusal } from "./open-door.ts";
+import { grpcClient, hurried, type OpenDoor, openDoor, refusal } from "./open-door.ts";
 
 type Request = MessageInitShape<typeof RunRequestSchema>;
 
@@ -33,8 +33,15 @@ async function* andStay(until: AbortSignal, ...list: readonly Request[]): AsyncG
 async function collect(answers: AsyncIterable<RunResponse>) {
   const seen: RunResponse["message"][] = [];
   for await (const { message } of answers) seen.push(message);
-  const bytes = (name: "stdout" | "stderr") => Buffer.concat(seen.flatMap((message) => (message.case === name ? [message.value] : []))).toString();
-  return { seen, cases: seen.map((message) => message.case), stdout: bytes("stdout"), stderr: bytes("stderr"), last: seen.at(-1) };
+  const bytes = (name: "stdout" | "stderr") =>
+    Buffer.concat(seen.flatMap((message) => (message.case === name ? [message.value] : []))).toString();
+  return {
+    seen,
+    cases: seen.map((message) => message.case),
+    stdout: bytes("stdout"),
+    stderr: bytes("stderr"),
+    last: seen.at(-1),
+  };
 }
 
 function runIn(open: OpenDoor, requests: AsyncIterable<Request>, abort?: AbortSignal) {
@@ -52,10 +59,15 @@ describe("a run", () => {
     await using open = await openDoor();
     using connect = openClient(BrokerService, open.door.paths.broker);
     for (const client of [connect.call, grpcClient(BrokerService, open.door.paths.broker)]) {
-      const run = await collect(client.run(messages(start(["sh", "-c", "cat; echo oops >&2; exit 7"]), stdin(Buffer.from("hello")), stdinEnd)));
+      const run = await collect(
+        client.run(messages(start(["sh", "-c", "cat; echo oops >&2; exit 7"]), stdin(Buffer.from("hello")), stdinEnd)),
+      );
       expect(run.cases[0]).toBe("accepted");
       expect([run.stdout, run.stderr]).toEqual(["hello", "oops\n"]);
-      expect(run.last).toMatchObject({ case: "result", value: { exitCode: 7, outcome: 1, leases: [{ credential: "db", end: 1 }] } });
+      expect(run.last).toMatchObject({
+        case: "result",
+        value: { exitCode: 7, outcome: 1, leases: [{ credential: "db", end: 1 }] },
+      });
     }
   });
 
@@ -91,11 +103,23 @@ describe("a run", () => {
   const misspoken: readonly (readonly [string, readonly Request[], string])[] = [
     ["that begins with something else", [stdinEnd], "a run's first message is its start"],
     ["that says nothing", [], "a run's first message is its start"],
-    ["without credentials", [{ message: { case: "start", value: { command: ["true"], workspace: "/" } } }], "the run brings neither an identity token nor a session's handle"],
+    [
+      "without credentials",
+      [{ message: { case: "start", value: { command: ["true"], workspace: "/" } } }],
+      "the run brings neither an identity token nor a session's handle",
+    ],
     ["with an empty token", [start(["true"], "")], "the run brings neither an identity token nor a session's handle"],
     ["of a command without a name", [start([""])], "a command's name is not empty"],
     ["with a NUL byte", [start(["a\0b"])], "a NUL byte can stand neither in a command, nor in a path, nor in the environment"],
-    ["in a relative workspace", [{ message: { case: "start", value: { credentials: { case: "token", value: "t" }, command: ["true"], workspace: "x" } } }], "the workspace is an absolute path"],
+    [
+      "in a relative workspace",
+      [
+        {
+          message: { case: "start", value: { credentials: { case: "token", value: "t" }, command: ["true"], workspace: "x" } },
+        },
+      ],
+      "the workspace is an absolute path",
+    ],
   ];
   test.each(misspoken)("%s is refused before the broker hears of it", async (_, requests, message) => {
     await using open = await openDoor();
@@ -106,7 +130,11 @@ describe("a run", () => {
   const broken: readonly (readonly [string, Request, string])[] = [
     ["starts twice", start(["true"]), "a run starts once"],
     ["sends a signal that is none", signal(Signal.UNSPECIFIED), "this signal cannot be sent to a job"],
-    ["sends an empty message", { message: { case: undefined } }, "a message of a run says one thing, and this one says nothing that this broker knows"],
+    [
+      "sends an empty message",
+      { message: { case: undefined } },
+      "a message of a run says one thing, and this one says nothing that this broker knows",
+    ],
   ];
   test.each(broken)("a client that %s loses its job and hears why", async (_, request, message) => {
     await using open = await openDoor();
@@ -139,7 +167,8 @@ describe("a client that goes away", () => {
     const client = openClient(BrokerService, open.door.paths.broker);
     const stay = new AbortController();
     await expect(async () => {
-      for await (const { message } of client.call.run(andStay(stay.signal, start(["sleep", "60"])))) if (message.case === "accepted") client[Symbol.dispose]();
+      for await (const { message } of client.call.run(andStay(stay.signal, start(["sleep", "60"]))))
+        if (message.case === "accepted") client[Symbol.dispose]();
     }).rejects.toThrow();
     stay.abort();
     expect(await eventually(() => open.broker.ended.length === 2)).toBe(true);
@@ -163,7 +192,11 @@ describe("back pressure", () => {
     await using open = await openDoor();
     const cancel = new AbortController();
     let produced = 0;
-    const answers = runIn(open, andStay(cancel.signal, start(["sh", "-c", "head -c 268435456 /dev/zero; echo done >&2"])), cancel.signal)[Symbol.asyncIterator]();
+    const answers = runIn(
+      open,
+      andStay(cancel.signal, start(["sh", "-c", "head -c 268435456 /dev/zero; echo done >&2"])),
+      cancel.signal,
+    )[Symbol.asyncIterator]();
     for (let reads = 0; reads < 4; reads += 1) {
       const { value } = await answers.next();
       if (value?.message.case === "stdout") produced += value.message.value.length;

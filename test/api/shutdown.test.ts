@@ -5,7 +5,12 @@ import { BrokerService, type RunResponse } from "../../src/api/gen/mayfly/v1/bro
 import { openDoor, refusal } from "./open-door.ts";
 
 async function* start(command: readonly string[]) {
-  const value = { credentials: { case: "token" as const, value: "t" }, command: [...command], workspace: "/", environment: { PATH: process.env["PATH"] ?? "" } };
+  const value = {
+    credentials: { case: "token" as const, value: "t" },
+    command: [...command],
+    workspace: "/",
+    environment: { PATH: process.env["PATH"] ?? "" },
+  };
   yield { message: { case: "start" as const, value } };
 }
 

@@ -42,7 +42,9 @@ describe("the sockets", () => {
   test.skipIf(!asRoot)("each belong to a group of their own, by number or by name", async () => {
     await inFolder(async (folder) => {
       const run = join(folder, "run");
-      await using open = await openDoor({ sockets: { folder: run, group: 61_000, broker: 61_001, audit: "daemon", control: 61_003 } });
+      await using open = await openDoor({
+        sockets: { folder: run, group: 61_000, broker: 61_001, audit: "daemon", control: 61_003 },
+      });
       const groups = await Promise.all([run, ...Object.values(open.door.paths)].map(async (path) => (await lstat(path)).gid));
       expect(groups).toEqual([61_000, 61_001, 1, 61_003]);
     });
@@ -51,7 +53,10 @@ describe("the sockets", () => {
   test("of a living broker are refused, and it lives on", async () => {
     await using first = await openDoor();
     const second = await shut(ownSockets(join(first.folder, "run")));
-    expect(second).toMatchObject({ code: "socket-in-use", message: `another broker already listens on ${first.door.paths.broker}` });
+    expect(second).toMatchObject({
+      code: "socket-in-use",
+      message: `another broker already listens on ${first.door.paths.broker}`,
+    });
     using client = openClient(BrokerService, first.door.paths.broker);
     expect(await client.call.getStatus({})).toMatchObject({ version: "0.1.0" });
   });
@@ -60,7 +65,10 @@ describe("the sockets", () => {
     await inFolder(async (folder) => {
       const run = join(folder, "run");
       await mkdir(run, { mode: 0o750 });
-      const killed = spawn(process.execPath, ["-e", `require("net").createServer().listen(${JSON.stringify(join(run, "broker.sock"))}, () => process.kill(process.pid, "SIGKILL"))`]);
+      const killed = spawn(process.execPath, [
+        "-e",
+        `require("net").createServer().listen(${JSON.stringify(join(run, "broker.sock"))}, () => process.kill(process.pid, "SIGKILL"))`,
+      ]);
       await once(killed, "exit");
       expect((await lstat(join(run, "broker.sock"))).isSocket()).toBe(true);
       await using open = await openDoor({ sockets: ownSockets(run) });
@@ -90,7 +98,10 @@ describe("the sockets", () => {
       await put(join(folder, "broker.sock"));
       await chmod(folder, 0o750);
       const before = await lstat(join(folder, "broker.sock"));
-      expect(await shut(ownSockets(folder))).toMatchObject({ code: "environment-unfit", message: `${join(folder, "broker.sock")} is in the way: it is not a socket` });
+      expect(await shut(ownSockets(folder))).toMatchObject({
+        code: "environment-unfit",
+        message: `${join(folder, "broker.sock")} is in the way: it is not a socket`,
+      });
       expect((await lstat(join(folder, "broker.sock"))).ino).toBe(before.ino);
     });
   });
@@ -106,7 +117,10 @@ describe("the sockets", () => {
   test("are not put into a folder that others may write to, that is a link, or that another user owns", async () => {
     await inFolder(async (folder) => {
       await chmod(folder, 0o777);
-      expect(await shut(ownSockets(folder))).toMatchObject({ code: "environment-unfit", message: `others may write to ${folder}` });
+      expect(await shut(ownSockets(folder))).toMatchObject({
+        code: "environment-unfit",
+        message: `others may write to ${folder}`,
+      });
       await chmod(folder, 0o750);
       const link = `${folder}-link`;
       await symlink(folder, link);
@@ -118,7 +132,10 @@ describe("the sockets", () => {
   test("whose path the kernel would cut short are refused", async () => {
     await inFolder(async (folder) => {
       const deep = join(folder, "d".repeat(80));
-      expect(await shut(ownSockets(deep))).toMatchObject({ code: "environment-unfit", message: `the path of the socket is too long, ${join(deep, "broker.sock")}` });
+      expect(await shut(ownSockets(deep))).toMatchObject({
+        code: "environment-unfit",
+        message: `the path of the socket is too long, ${join(deep, "broker.sock")}`,
+      });
       const fits = join(folder, "d".repeat(107 - Buffer.byteLength(folder) - "//.control.sock.abcdef".length));
       await using open = await openDoor({ sockets: ownSockets(fits) });
       expect(await lstat(open.door.paths.control).then((found) => found.isSocket())).toBe(true);
@@ -128,7 +145,10 @@ describe("the sockets", () => {
   test("of a group that does not exist are refused by name", async () => {
     await inFolder(async (folder) => {
       const sockets = { ...ownSockets(join(folder, "run")), audit: "no-such-group" };
-      expect(await shut(sockets)).toMatchObject({ code: "config-invalid", message: "there is no group named no-such-group in /etc/group" });
+      expect(await shut(sockets)).toMatchObject({
+        code: "config-invalid",
+        message: "there is no group named no-such-group in /etc/group",
+      });
     });
   });
 });
@@ -137,15 +157,31 @@ describe("who calls", () => {
   test.skipIf(!asRoot)("is what the kernel says, over HTTP/1.1 and HTTP/2, whatever the caller claims", async () => {
     await inFolder(async (folder) => {
       await chmod(folder, 0o755);
-      await using open = await openDoor({ sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_000, audit: 61_000, control: 61_000 } });
+      await using open = await openDoor({
+        sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_000, audit: 61_000, control: 61_000 },
+      });
       const body = JSON.stringify({ limit: 1 });
-      const curl = ["curl", "-s", "--unix-socket", open.door.paths.audit, "-H", "content-type: application/json", "-H", "x-uid: 0", "-d", body, "http://localhost/mayfly.v1.AuditService/ListEntries"];
+      const curl = [
+        "curl",
+        "-s",
+        "--unix-socket",
+        open.door.paths.audit,
+        "-H",
+        "content-type: application/json",
+        "-H",
+        "x-uid: 0",
+        "-d",
+        body,
+        "http://localhost/mayfly.v1.AuditService/ListEntries",
+      ];
       for (const version of ["--http1.1", "--http2-prior-knowledge"]) {
         const child = spawn("setpriv", ["--reuid", "61042", "--regid", "61000", "--clear-groups", ...curl, version]);
         const [code] = await once(child, "exit");
         expect(code, version).toBe(0);
       }
-      const reads = (await open.ledger.entries({ limit: 10, kinds: ["audit-read"] })).map(({ event }) => (event.kind === "audit-read" ? event.peer : -1));
+      const reads = (await open.ledger.entries({ limit: 10, kinds: ["audit-read"] })).map(({ event }) =>
+        event.kind === "audit-read" ? event.peer : -1,
+      );
       expect(reads).toEqual([61_042, 61_042]);
     });
   });
@@ -153,16 +189,20 @@ describe("who calls", () => {
   test.skipIf(!asRoot)("must be in the socket's group", async () => {
     await inFolder(async (folder) => {
       await chmod(folder, 0o755);
-      await using open = await openDoor({ sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_001, audit: 61_000, control: 61_000 } });
-      const tries = async (path: string) => {
-        const probe = `require("net").connect(${JSON.stringify(path)}).on("connect", () => process.exit(0)).on("error", (e) => process.exit(e.code === "EACCES" ? 13 : 1))`;
-        // Node itself may sit where this user cannot read it.
-        const child = spawn("setpriv", ["--reuid", "61042", "--regid", "61000", "--clear-groups", "python3", "-c", python(path)]);
-        const [code] = await once(child, "exit");
-        return { code, probe: probe.length > 0 };
+      await using open = await openDoor({
+        sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_001, audit: 61_000, control: 61_000 },
+      });
+      const tries = async (path: string): Promise<unknown> => {
+        const curl = ["curl", "-s", "--unix-socket", path, "http://localhost/"];
+        const [code] = await once(
+          spawn("setpriv", ["--reuid", "61042", "--regid", "61000", "--clear-groups", ...curl]),
+          "exit",
+        );
+        return code;
       };
-      expect((await tries(open.door.paths.audit)).code).toBe(0);
-      expect((await tries(open.door.paths.broker)).code).toBe(13);
+      expect(await tries(open.door.paths.audit)).toBe(0);
+      // curl's code for a connection that could not be made.
+      expect(await tries(open.door.paths.broker)).toBe(7);
     });
   });
 
@@ -185,7 +225,3 @@ describe("who calls", () => {
     expect(open.logged).toEqual([]);
   });
 });
-
-function python(path: string): string {
-  return `import socket,sys\ntry:\n  socket.socket(socket.AF_UNIX).connect(${JSON.stringify(path)})\nexcept PermissionError:\n  sys.exit(13)`;
-}

@@ -20,7 +20,11 @@ interface Verb {
 }
 
 const verbs: readonly Verb[] = doors.flatMap((door) =>
-  services[door].methods.map(({ name, methodKind }) => ({ door, path: `/${services[door].typeName}/${name}`, kind: methodKind })),
+  services[door].methods.map(({ name, methodKind }) => ({
+    door,
+    path: `/${services[door].typeName}/${name}`,
+    kind: methodKind,
+  })),
 );
 
 /** Enough for each verb to be answered rather than refused for its form. */
@@ -51,7 +55,17 @@ describe("every verb at every socket", () => {
     await open.ledger.append([{ kind: "started", version: "0.1.0", configuration: "x", host: "h" }]);
     await open.ledger.storePolicy(policy);
     await open.ledger.append([
-      { kind: "denied", denial: "den-1", code: "no-match", message: "m", peer: 1, issuer: null, workload: null, policy: null, trace: [] },
+      {
+        kind: "denied",
+        denial: "den-1",
+        code: "no-match",
+        message: "m",
+        peer: 1,
+        issuer: null,
+        workload: null,
+        policy: null,
+        trace: [],
+      },
     ]);
     for (const verb of unary) {
       const body = JSON.stringify(bodies[verb.path.split("/").at(-1) ?? ""] ?? {});
@@ -75,7 +89,10 @@ describe("every verb at every socket", () => {
     }
     for (const wrong of ["broker", "control"] as const) {
       using client = openClient(AuditService, open.door.paths[wrong]);
-      expect(await refusal(drained(client.call.streamLeaves({})))).toMatchObject({ code: "not-allowed", hint: "use audit.sock" });
+      expect(await refusal(drained(client.call.streamLeaves({})))).toMatchObject({
+        code: "not-allowed",
+        hint: "use audit.sock",
+      });
     }
     expect(open.broker.asks).toEqual([]);
     using audit = openClient(AuditService, open.door.paths.audit);
@@ -89,7 +106,12 @@ describe("every verb at every socket", () => {
 });
 
 async function* start() {
-  yield { message: { case: "start" as const, value: { credentials: { case: "token" as const, value: "t" }, command: ["true"], workspace: "/" } } };
+  yield {
+    message: {
+      case: "start" as const,
+      value: { credentials: { case: "token" as const, value: "t" }, command: ["true"], workspace: "/" },
+    },
+  };
 }
 
 async function drained(messages: AsyncIterable<unknown>): Promise<number> {

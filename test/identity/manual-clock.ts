@@ -2,7 +2,7 @@ import type { Clock } from "../../src/time.ts";
 
 /** A clock that stands still until it is told to go on; sleeps end when it passes them. */
 export class ManualClock implements Clock {
-  #now: number;
+  readonly #now: number;
   #passed = 0;
   #sleepers: { readonly until: number; readonly wake: () => void }[] = [];
 

@@ -14,7 +14,7 @@ const kills = 12;
 test(`a ledger killed ${kills} times while it writes is gapless, lacks nothing it acknowledged, and only grew`, {
   timeout: 120_000,
 }, async () => {
-  const path = join(await newFolder(), "ledger.db");
+  const path = join(newFolder(), "ledger.db");
   const key = newKey();
   const acknowledged: Entry[] = [];
   const checkpoints: string[] = [];

@@ -43,7 +43,7 @@ function smallDisk(): Disk | undefined {
 }
 
 async function freezableDisk(): Promise<Disk | undefined> {
-  const image = join(await newFolder(), "disk.img");
+  const image = join(newFolder(), "disk.img");
   await writeFile(image, Buffer.alloc(16 * 2 ** 20));
   const folder = mkdtempSync(join(tmpdir(), "mayfly-frozen-"));
   return can("mkfs.ext4", "-q", image) && can("mount", "-o", "loop", image, folder) ? mounted(folder) : undefined;

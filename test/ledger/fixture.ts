@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
-import { mkdtemp } from "node:fs/promises";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Event } from "../../src/ledger/entry.ts";
@@ -25,8 +25,13 @@ export class SetClock implements Clock {
 
 export const newKey = () => generateKeyPairSync("ed25519").privateKey;
 
-export function newFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), "mayfly-ledger-"));
+const root = mkdtempSync(join(tmpdir(), "mayfly-ledger-"));
+chmodSync(root, 0o711);
+process.once("exit", () => rmSync(root, { recursive: true, force: true }));
+
+/** Gone when the test process ends. */
+export function newFolder(): string {
+  return mkdtempSync(join(root, "folder-"));
 }
 
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -9,7 +9,7 @@ import { aRun, aSession, newFolder, newKey, noon, opening, origin, read, within 
 /** The real store, counting its transactions, with a moment right after each commit. */
 async function aStore() {
   const store = SqliteStore.open({
-    path: join(await newFolder(), "ledger.db"),
+    path: join(newFolder(), "ledger.db"),
     key: newKey(),
     origin,
     denials: { most: 60, per: 60_000 },

@@ -9,7 +9,7 @@ const pem = (key = newKey()): string => String(key.export({ format: "pem", type:
 
 describe("the ledger's signing key", () => {
   test("is made at the first start, for its owner alone, and is the same at the next", async () => {
-    const path = join(await newFolder(), "ledger.key");
+    const path = join(newFolder(), "ledger.key");
     const first = await loadOrCreateSigningKey(path);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect((await loadOrCreateSigningKey(path)).equals(first)).toBe(true);
@@ -17,7 +17,7 @@ describe("the ledger's signing key", () => {
   });
 
   test("is one, when many start at once, and nothing else is left behind", async () => {
-    const folder = await newFolder();
+    const folder = newFolder();
     const keys = await Promise.all(Array.from({ length: 20 }, () => loadOrCreateSigningKey(join(folder, "ledger.key"))));
     expect(keys.every((key) => keys[0]?.equals(key))).toBe(true);
     expect(await readdir(folder)).toEqual(["ledger.key"]);
@@ -31,7 +31,7 @@ describe("the ledger's signing key", () => {
     ["that is empty", (path) => writeFile(path, ""), "does not hold an Ed25519 private key"],
     ["of another algorithm", (path) => writeFile(path, pem(rsa)), "does not hold an Ed25519 private key"],
   ])("%s is refused", async (_, spoil, why) => {
-    const path = join(await newFolder(), "ledger.key");
+    const path = join(newFolder(), "ledger.key");
     await loadOrCreateSigningKey(path);
     await spoil(path);
     await expect(loadOrCreateSigningKey(path)).rejects.toMatchObject({
@@ -40,8 +40,9 @@ describe("the ledger's signing key", () => {
     });
   });
 
-  test.skipIf(process.geteuid?.() !== 0)("whose file belongs to another user is refused (needs root to try)", async () => {
-    const path = join(await newFolder(), "ledger.key");
+  test("whose file belongs to another user is refused", async ({ skip }) => {
+    skip(process.geteuid?.() !== 0, "this host cannot run chown: root is needed to give a file away");
+    const path = join(newFolder(), "ledger.key");
     await loadOrCreateSigningKey(path);
     await chown(path, 12345, 12345);
     await expect(loadOrCreateSigningKey(path)).rejects.toMatchObject({
@@ -51,7 +52,7 @@ describe("the ledger's signing key", () => {
   });
 
   test("behind a link is refused, and so is a folder", async () => {
-    const folder = await newFolder();
+    const folder = newFolder();
     await loadOrCreateSigningKey(join(folder, "real.key"));
     await symlink(join(folder, "real.key"), join(folder, "link.key"));
     await expect(loadOrCreateSigningKey(join(folder, "link.key"))).rejects.toMatchObject({

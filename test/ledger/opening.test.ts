@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { appendFile, chmod, copyFile, readdir, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, open, readdir, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -21,7 +21,7 @@ const openAt = async (path: string, change: { readonly origin?: string; readonly
 };
 
 async function aLedgerFile(): Promise<string> {
-  const path = join(await newFolder(), "ledger.db");
+  const path = join(newFolder(), "ledger.db");
   await using ledger = await openAt(path);
   await ledger.append(Array.from({ length: 50 }, (_, n) => read(`${n}`)));
   return path;
@@ -33,9 +33,18 @@ const sql = (path: string, text: string) => {
   database.close();
 };
 
+async function damageIndex(path: string): Promise<void> {
+  const database = new DatabaseSync(path, { readOnly: true });
+  const page = Number(database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'about'").get()?.["rootpage"]);
+  database.close();
+  const file = await open(path, "r+");
+  await file.write(Buffer.alloc(4_096, 7), 0, 4_096, (page - 1) * 4_096);
+  await file.close();
+}
+
 describe("a ledger's file", () => {
   test("is for its owner alone, and so is what SQLite puts beside it", async () => {
-    const folder = await newFolder();
+    const folder = newFolder();
     await using ledger = await openAt(join(folder, "ledger.db"));
     await ledger.append([read("a")]);
     const names = await readdir(folder);
@@ -48,7 +57,7 @@ describe("a ledger's file", () => {
     await writeFile(`${path}.new`, "half a ledger");
     await using again = await openAt(path);
     expect((await again.status()).size).toBe(50);
-    const folder = await newFolder();
+    const folder = newFolder();
     await writeFile(join(folder, "ledger.db.new"), "half a ledger");
     await writeFile(join(folder, "ledger.db.new-journal"), "half a journal");
     await using fresh = await openAt(join(folder, "ledger.db"));
@@ -65,6 +74,7 @@ describe("a ledger's file", () => {
       (path) => writeFile(path, "hello, this is not a database at all".repeat(100)),
     ],
     ["that was cut", "ledger-corrupt", "", (path) => truncate(path, 8_192)],
+    ["with a damaged index, which no other check reads", "ledger-corrupt", "damaged", damageIndex],
     [
       "with a damaged page",
       "ledger-corrupt",
@@ -115,7 +125,7 @@ describe("a ledger's file", () => {
   });
 
   test("in a folder that is not there is refused", async () => {
-    await expect(openAt(join(await newFolder(), "none", "ledger.db"))).rejects.toMatchObject({ code: "ledger-unavailable" });
+    await expect(openAt(join(newFolder(), "none", "ledger.db"))).rejects.toMatchObject({ code: "ledger-unavailable" });
   });
 });
 
@@ -157,7 +167,7 @@ describe("SQLite", () => {
 describe("a closed ledger", () => {
   test("refuses calls, and its thread ends", async () => {
     const loaded = await loadLedger();
-    const ledger = await loaded.open({ path: join(await newFolder(), "ledger.db"), key, origin, clock: new SetClock() });
+    const ledger = await loaded.open({ path: join(newFolder(), "ledger.db"), key, origin, clock: new SetClock() });
     await ledger[Symbol.asyncDispose]();
     await expect(ledger.status()).rejects.toMatchObject({ code: "ledger-unavailable" });
     await expect(loaded.ended).resolves.toEqual(expect.any(String));
@@ -165,7 +175,7 @@ describe("a closed ledger", () => {
 
   test("whose thread was ended rejects what waits, instead of hanging", async () => {
     const loaded = await loadLedger();
-    const ledger = await loaded.open({ path: join(await newFolder(), "ledger.db"), key, origin, clock: new SetClock() });
+    const ledger = await loaded.open({ path: join(newFolder(), "ledger.db"), key, origin, clock: new SetClock() });
     const waiting = ledger.append([read("a")]);
     const [outcome] = await Promise.allSettled([waiting, loaded.stop()]);
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ledger-unavailable" } });

@@ -6,7 +6,7 @@ import { ledgerConformance } from "../conformance/ledger.ts";
 import { newFolder, newKey, origin, SetClock } from "./fixture.ts";
 
 ledgerConformance("SQLite in its thread", async (): Promise<LedgerUnderTest> => {
-  const path = join(await newFolder(), "ledger.db");
+  const path = join(newFolder(), "ledger.db");
   const key = newKey();
   const clock = new SetClock();
   const open = async (): Promise<Ledger> => (await loadLedger()).open({ path, key, origin, clock });

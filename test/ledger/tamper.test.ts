@@ -9,7 +9,7 @@ import { run, signed, signer, story, vkey } from "./signed-log.ts";
 
 describe("the file of a real ledger", () => {
   async function written() {
-    const path = join(await newFolder(), "ledger.db");
+    const path = join(newFolder(), "ledger.db");
     const ledger = await (await loadLedger()).open({ path, key: signer.key, origin, clock: new SetClock() });
     await ledger.begin(run);
     await ledger.append(story.slice(4));

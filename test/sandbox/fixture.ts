@@ -38,13 +38,18 @@ export async function startWorld(sandbox: Readonly<Record<string, unknown>> = {}
   mkdirSync(workspace, { recursive: true });
   chownSync(workspace, runner.uid, runner.gid);
   writeFileSync(`${folder}/mayfly.yaml`, JSON.stringify({ sandbox: { workspaces: [`${folder}/work`], grace: "300ms", ...sandbox } }));
-  const program = [process.execPath, fileURLToPath(new URL("./sandboxd-entry.ts", import.meta.url))];
-  const child = await startSandboxd({ program, config: `${folder}/mayfly.yaml`, socket: `${folder}/sandboxd.sock`, serveUid: 0, clock: systemClock });
+  const child = await startIn(folder);
   const end = async () => {
     await child.stop();
     rmSync(folder, { recursive: true, force: true });
   };
   return { child, sandboxes: child.sandboxes, workspace, folder, [Symbol.asyncDispose]: end };
+}
+
+/** sandboxd on the configuration in this folder. */
+export function startIn(folder: string): Promise<SandboxdChild> {
+  const program = [process.execPath, fileURLToPath(new URL("./sandboxd-entry.ts", import.meta.url))];
+  return startSandboxd({ program, config: `${folder}/mayfly.yaml`, socket: `${folder}/sandboxd.sock`, serveUid: 0, clock: systemClock });
 }
 
 let made = 0;

@@ -40,6 +40,7 @@ export class FaultProxy implements AsyncDisposable {
   #port = 0;
   /** METHOD and path of everything that came. */
   readonly seen: string[] = [];
+  readonly #answers: string[] = [];
   /** How many requests a fault has met so far. */
   struck = 0;
 
@@ -78,6 +79,13 @@ export class FaultProxy implements AsyncDisposable {
 
   heal(): void {
     this.#armed = [];
+  }
+
+  /** Every token and password that the upstream ever answered with. */
+  secrets(): readonly string[] {
+    return this.#answers.flatMap((answer) =>
+      [...answer.matchAll(/"(?:client_token|password)":"([^"]+)"/g)].map(([, value]) => value ?? ""),
+    );
   }
 
   /** Connections are refused, as by a host that is up without the service. */
@@ -122,6 +130,7 @@ export class FaultProxy implements AsyncDisposable {
       answer.on("data", (chunk: Buffer) => chunks.push(chunk));
       answer.on("end", () => {
         const body = Buffer.concat(chunks);
+        this.#answers.push(body.toString("utf8"));
         if (fault?.kind === "drop-answer") return incoming.socket.resetAndDestroy();
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         if (fault?.kind !== "garble") return outgoing.end(body);

@@ -1,7 +1,12 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import Provider, { type AsymmetricSigningAlgorithm, type Configuration, type KoaContextWithOIDC, type ResourceServer } from "oidc-provider";
+import Provider, {
+  type AsymmetricSigningAlgorithm,
+  type Configuration,
+  type KoaContextWithOIDC,
+  type ResourceServer,
+} from "oidc-provider";
 
 export interface IssuerOptions {
   /** Default RS256, as most CI systems sign. */
@@ -45,7 +50,10 @@ export async function startIssuer({ algorithm = "RS256", port = 0 }: IssuerOptio
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const orders = new Map<string, Order>();
   const secret = randomBytes(16).toString("hex");
-  const provider = new Provider(url, configuration(algorithm, secret, (ctx) => orders.get(ctx.get("x-order"))));
+  const provider = new Provider(
+    url,
+    configuration(algorithm, secret, (ctx) => orders.get(ctx.get("x-order"))),
+  );
   const callback = provider.callback();
   server.on("request", (request, response) => void callback(request, response));
   const stop = async (): Promise<void> => {
@@ -83,16 +91,37 @@ function resourceOf(audience: string): string {
 
 type Signing = NonNullable<IssuerOptions["algorithm"]>;
 
-function configuration(algorithm: Signing, secret: string, orderOf: (ctx: KoaContextWithOIDC) => Order | undefined): Configuration {
+function configuration(
+  algorithm: Signing,
+  secret: string,
+  orderOf: (ctx: KoaContextWithOIDC) => Order | undefined,
+): Configuration {
   return {
-    jwks: { keys: [{ ...newKey(algorithm).export({ format: "jwk" }), alg: algorithm, use: "sig", kid: randomBytes(4).toString("hex") }] },
+    jwks: {
+      keys: [
+        { ...newKey(algorithm).export({ format: "jwk" }), alg: algorithm, use: "sig", kid: randomBytes(4).toString("hex") },
+      ],
+    },
     cookies: { keys: [randomBytes(16).toString("hex")] },
-    clients: [{ client_id: "ci", client_secret: secret, grant_types: ["client_credentials"], redirect_uris: [], response_types: [], id_token_signed_response_alg: algorithm }],
+    clients: [
+      {
+        client_id: "ci",
+        client_secret: secret,
+        grant_types: ["client_credentials"],
+        redirect_uris: [],
+        response_types: [],
+        id_token_signed_response_alg: algorithm,
+      },
+    ],
+    ttl: { ClientCredentials: defaults.ttl },
     enabledJWA: { idTokenSigningAlgValues: [algorithm] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
-      resourceIndicators: { enabled: true, getResourceServerInfo: (ctx, resource) => resourceServer(orderOf(ctx), resource, algorithm) },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (ctx, resource) => resourceServer(orderOf(ctx), resource, algorithm),
+      },
     },
     formats: {
       customizers: {
@@ -111,10 +140,13 @@ function resourceServer(order: Order | undefined, resource: string, alg: Asymmet
 }
 
 /** A CI system's token has no OAuth client in it. */
-function shape({ claims, options }: Order, structured: { header?: object; payload?: Record<string, unknown> }): void {
+function shape(
+  { claims, options }: Order,
+  structured: { header?: object | undefined; payload?: Record<string, unknown> | undefined },
+): void {
   const { client_id: _client, scope: _scope, ...payload } = structured.payload ?? {};
-  const back = (name: string): number => Number(payload[name]) - options.age;
-  structured.payload = { ...payload, iat: back("iat"), nbf: back("iat"), exp: back("exp"), ...claims };
+  const iat = Number(payload["iat"]) - options.age;
+  structured.payload = { ...payload, iat, nbf: iat, exp: iat + options.ttl, ...claims };
   structured.header = { ...structured.header, typ: options.typ };
 }
 

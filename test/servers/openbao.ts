@@ -25,7 +25,7 @@ export interface OpenBao extends AsyncDisposable {
   leases(path: string): Promise<readonly string[]>;
   /** Accessors of living tokens whose metadata says that they were made for this lease. */
   tokensFor(lease: string): Promise<readonly string[]>;
-  /** Every living token but root's. */
+  /** Every living token that was made for any lease. */
   tokens(): Promise<readonly string[]>;
   seal(): Promise<void>;
   unseal(): Promise<void>;
@@ -63,7 +63,7 @@ export async function startOpenBao(): Promise<OpenBao> {
     call,
     leases: async (path) => keysOf(await call("LIST", `sys/leases/lookup/${path}`)).map((key) => `${path}/${key}`),
     tokensFor: async (lease) => (await tokens()).filter((token) => token.lease === lease).map(({ accessor }) => accessor),
-    tokens: async () => (await tokens()).map(({ accessor }) => accessor),
+    tokens: async () => (await tokens()).filter((token) => token.lease !== undefined).map(({ accessor }) => accessor),
     seal: async () => void (await call("POST", "sys/seal")),
     unseal: async () => {
       await call("POST", "sys/unseal", { key: /Unseal Key: (\S+)/.exec(server.output())?.[1] });

@@ -24,12 +24,17 @@ export interface TlsOptions {
 export async function startTlsServer({ authority, socketPath }: TlsOptions): Promise<TlsServer> {
   const identity = await serverIdentity();
   const guests: string[] = [];
-  const server = createServer({ ...identity, ca: authority, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" }, (incoming, outgoing) => {
-    const { subject, subjectaltname } = (incoming.socket as TLSSocket).getPeerCertificate();
-    const name = String(subject.CN);
-    guests.push(name);
-    outgoing.writeHead(200, { "content-type": "application/json" }).end(`${JSON.stringify({ welcome: name, workload: subjectaltname })}\n`);
-  });
+  const server = createServer(
+    { ...identity, ca: authority, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" },
+    (incoming, outgoing) => {
+      const { subject, subjectaltname } = (incoming.socket as TLSSocket).getPeerCertificate();
+      const name = String(subject.CN);
+      guests.push(name);
+      outgoing
+        .writeHead(200, { "content-type": "application/json" })
+        .end(`${JSON.stringify({ welcome: name, workload: subjectaltname })}\n`);
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     if (socketPath === undefined) server.listen(0, "127.0.0.1", resolve);
@@ -45,9 +50,20 @@ export async function startTlsServer({ authority, socketPath }: TlsOptions): Pro
 }
 
 /** What the server answers to this client; rejects when it does not let it in. */
-export function visit(server: TlsServer, client: { readonly certificate: string; readonly privateKey: Buffer }): Promise<string> {
+export function visit(
+  server: TlsServer,
+  client: { readonly certificate: string; readonly privateKey: Buffer },
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { ...server.at, host: "127.0.0.1", servername: "localhost", ca: server.certificate, cert: client.certificate, key: client.privateKey, agent: false } as const;
+    const options = {
+      ...server.at,
+      host: "127.0.0.1",
+      servername: "localhost",
+      ca: server.certificate,
+      cert: client.certificate,
+      key: client.privateKey,
+      agent: false,
+    } as const;
     const outgoing = request(options, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -67,7 +83,10 @@ async function serverIdentity(): Promise<{ readonly key: string; readonly cert: 
     notAfter: new Date(Date.now() + 86_400_000),
     keys,
     signingAlgorithm: algorithm,
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }]), new x509.BasicConstraintsExtension(true, 0, true)],
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }]),
+      new x509.BasicConstraintsExtension(true, 0, true),
+    ],
   });
   const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
   return { key, cert: certificate.toString("pem") };

@@ -1,0 +1,51 @@
+import { PassThrough, Readable, Writable } from "node:stream";
+import { catalogue } from "../../providers/catalogue.ts";
+import type { Io, Output } from "../../src/commands/io.ts";
+import { runProgram } from "../../src/commands/program.ts";
+import { systemClock } from "../../src/time.ts";
+
+export interface Ran {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exit: number;
+}
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+  readonly cwd?: string;
+  readonly terminal?: boolean;
+}
+
+/** Runs one command line in this process, as `main.ts` would in its own. */
+export async function mayfly(args: readonly string[], around: Surroundings = {}): Promise<Ran> {
+  const stdout = collector(around.terminal === true);
+  const stderr = collector(around.terminal === true);
+  let exit = 0;
+  const io: Io = {
+    env: around.env ?? {},
+    stdin: around.stdin === undefined ? new PassThrough() : Readable.from([Buffer.from(around.stdin)]),
+    stdout: stdout.output,
+    stderr: stderr.output,
+    cwd: around.cwd ?? process.cwd(),
+    uid: process.getuid?.() ?? -1,
+    clock: systemClock,
+    onSignal: () => undefined,
+    exit: (code) => {
+      exit = code;
+    },
+  };
+  await runProgram(io, args, { version: "0.1.0", types: catalogue, processes: [] });
+  return { stdout: stdout.text(), stderr: stderr.text(), exit };
+}
+
+function collector(isTTY: boolean): { readonly output: Output; text(): string } {
+  const chunks: Buffer[] = [];
+  const output = new Writable({
+    write: (chunk: Buffer, _, done) => {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { output: Object.assign(output, { isTTY }), text: () => Buffer.concat(chunks).toString() };
+}

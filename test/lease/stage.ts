@@ -1,0 +1,223 @@
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { catalogue } from "../../providers/catalogue.ts";
+import type { BrokerError } from "../../src/errors.ts";
+import type { Minting } from "../../src/lease/mint.ts";
+import type { Intent, Minted, Provider } from "../../src/lease/provider.ts";
+import { Sweeper, type Sweeping } from "../../src/lease/sweep.ts";
+import type { LeaseRecord, Ledger } from "../../src/ledger/ledger.ts";
+import { loadLedger } from "../../src/ledger/thread.ts";
+import type { GrantedCredential } from "../../src/policy/grant.ts";
+import type { Secret } from "../../src/secret.ts";
+import { systemClock } from "../../src/time.ts";
+import { openVaultBench, type VaultBench } from "../providers/vault-bench.ts";
+
+/** What a test's grant asks for, each under its own name. */
+export interface Wanted {
+  readonly name: string;
+  readonly provider: string;
+  readonly options: unknown;
+  readonly ttl?: number;
+}
+
+export const database: Wanted = {
+  name: "db",
+  provider: "vault",
+  options: { path: "database/creds/shop-migrate", kind: "dynamic" },
+};
+export const stored: Wanted = { name: "kv", provider: "vault", options: { path: "secret/data/ci/519283746", kind: "kv" } };
+export const certificate: Wanted = { name: "cert", provider: "local", options: { kind: "x509" } };
+export const refused: Wanted = {
+  name: "no",
+  provider: "vault",
+  options: { path: "database/creds/no-such-role", kind: "dynamic" },
+};
+
+/** One run whose intents are durable, as the broker hands it to `mint`. */
+export interface Begun {
+  readonly run: string;
+  readonly grant: { readonly credentials: readonly GrantedCredential<undefined>[] };
+  readonly intents: readonly Intent[];
+}
+
+/** A real ledger, OpenBao, PostgreSQL and local provider, joined as `serve` joins them. */
+export interface Stage extends AsyncDisposable {
+  readonly bench: VaultBench;
+  readonly ledger: Ledger;
+  readonly providers: Map<string, Provider<unknown>>;
+  readonly minting: Minting;
+  /** Secrets that the log was told to hide, and no longer is. */
+  readonly hidden: Set<Secret>;
+  begin(...wanted: readonly Wanted[]): Promise<Begun>;
+  sweeper(parts?: Partial<Sweeping>): Sweeper;
+  readonly reports: (readonly [BrokerError["code"], string | undefined])[];
+  record(lease: string): Promise<LeaseRecord>;
+  /** The kinds of what the ledger tells of a lease, in order. */
+  story(lease: string): Promise<readonly string[]>;
+}
+
+export async function openStage(): Promise<Stage> {
+  const stack = new AsyncDisposableStack();
+  const bench = stack.use(await openVaultBench());
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-lease-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const loaded = await loadLedger();
+  const key = generateKeyPairSync("ed25519").privateKey;
+  const ledger = stack.use(
+    await loaded.open({ path: join(folder, "ledger.db"), key, origin: "mayfly.test/lease", clock: systemClock }),
+  );
+  const local = catalogue.get("local")?.configure({}, { clock: systemClock, authority: bench.authority });
+  if (local === undefined) throw new Error("the catalogue has no local");
+  const providers = new Map([
+    ["vault", bench.provider],
+    ["local", local],
+  ]);
+  const hidden = new Set<Secret>();
+  const room = { ledger, providers, clock: systemClock, proofs: bench.authority.proofs, patience: 3_000 };
+  const protect = (secrets: readonly Secret[]): Disposable => {
+    for (const secret of secrets) hidden.add(secret);
+    return { [Symbol.dispose]: () => secrets.forEach((secret) => hidden.delete(secret)) };
+  };
+  const reports: (readonly [BrokerError["code"], string | undefined])[] = [];
+  const report: Sweeping["report"] = (error, lease) => void reports.push([error.code, lease]);
+  return {
+    bench,
+    ledger,
+    providers,
+    minting: { ...room, protect },
+    hidden,
+    reports,
+    begin: (...wanted) => begin(ledger, wanted),
+    sweeper: (parts = {}) => {
+      const sweeper = new Sweeper({
+        ...room,
+        held: () => false,
+        random: randomBytes,
+        interval: 50,
+        settle: 0,
+        report,
+        ...parts,
+      });
+      sweeper.start();
+      return sweeper;
+    },
+    record: (lease) => recordOf(ledger, lease),
+    story: async (lease) => (await ledger.entries({ limit: 1_000, about: lease })).map(({ event }) => event.kind),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+async function recordOf(ledger: Ledger, lease: string): Promise<LeaseRecord> {
+  const found = (await ledger.leases({ limit: 1_000 })).find((record) => record.lease === lease);
+  if (found === undefined) throw new Error(`the ledger has no lease ${lease}`);
+  return found;
+}
+
+const id = (prefix: string): string => `${prefix}-${randomBytes(12).toString("hex")}`;
+
+async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> {
+  const [run, session, token] = [id("run"), id("ses"), id("token")];
+  const now = Date.now();
+  const until = now + 3_600_000;
+  const common = { template: "deploy/production", workload: "github:519283746", session };
+  const credentials = wanted.map(({ name, provider, options, ttl = 600_000 }) => ({
+    name,
+    provider,
+    options,
+    ttl,
+    deliver: undefined,
+  }));
+  const intents = credentials.map(
+    ({ name, provider, ttl }): Intent => ({
+      ...common,
+      lease: id("lse"),
+      credential: name,
+      provider,
+      ttl,
+      latestExpiry: now + ttl + 1_000,
+    }),
+  );
+  const opened = {
+    kind: "session-opened",
+    session,
+    issuer: "github",
+    subject: "repo:shop",
+    workload: common.workload,
+    job: "github:1",
+    trust: "protected",
+    token,
+    peer: 1000,
+    until,
+  } as const;
+  await ledger.begin({
+    run: {
+      kind: "run-opened",
+      run,
+      session,
+      template: common.template,
+      step: null,
+      policy: "0".repeat(64),
+      reason: "it matched",
+      tolerated: [],
+    },
+    session: {
+      kind: "open",
+      opening: {
+        id: session,
+        handleDigest: id("digest"),
+        peer: 1000,
+        until,
+        identity: "{}",
+        event: opened,
+        token: { key: token, forgetAfter: until },
+      },
+    },
+    scopes: ["all"],
+    intents: intents.map(({ lease, credential, provider, latestExpiry }, index) => ({
+      kind: "intent",
+      lease,
+      run,
+      credential,
+      provider,
+      options: credentials[index]?.options,
+      latestExpiry,
+    })),
+  });
+  return { run, grant: { credentials }, intents };
+}
+
+/** A provider that does what a test wants, where no real one would: it keeps to the interface and breaks its promise. */
+export function lying(mint: () => Promise<Minted>): Provider<unknown> {
+  return {
+    options: z.unknown(),
+    gives: () => "bearer",
+    mint,
+    revocation: { revoke: () => Promise.resolve(), recover: () => Promise.resolve({ kind: "never-happened" }) },
+  };
+}
+
+/** Waits for what a background loop brings about; the caller's own assertion tells what was missed. */
+export async function eventually(holds: () => Promise<boolean>, patience = 8_000): Promise<void> {
+  const deadline = Date.now() + patience;
+  while (!(await holds()) && Date.now() < deadline) await systemClock.sleep(25);
+}
+
+/** PostgreSQL's own word on whether a login works. */
+export async function logsIn({ bench }: Stage, { material }: { readonly material: Minted["material"] }): Promise<boolean> {
+  if (material.kind !== "username-password") throw new Error("this is no login");
+  const login = { user: material.username, password: material.password.use(String) };
+  return (await bench.postgres.sql("select 1", login)).code === 0;
+}
+
+/** Everything that OpenBao and PostgreSQL know to be alive. */
+export async function aliveUpstream({ bench }: Stage): Promise<readonly string[]> {
+  const tokens = await bench.bao.tokens();
+  const leases = await bench.bao.leases("database/creds/shop-migrate");
+  const roles = (await bench.postgres.sql("select rolname from pg_roles where rolname like 'v-%'")).stdout
+    .split("\n")
+    .filter(Boolean);
+  return [...tokens, ...leases, ...roles];
+}
