@@ -30,7 +30,11 @@ export async function speak(parts: RequestParts): Promise<Speaking> {
         one.server.emit("connection", socket);
         process.nextTick(() => socket.resume());
       },
-      http2: (socket) => void two.server.emit("connection", socket),
+      http2: (socket) => {
+        // A client that was killed says no goodbye: its end of the stream is the end of its calls.
+        socket.allowHalfOpen = false;
+        two.server.emit("connection", socket);
+      },
     },
     stop: async () => void (await Promise.all([one.close(), two.close()])),
   };

@@ -74,7 +74,8 @@ class Sending {
   begin(stop: AbortSignal): void {
     this.#runner.onSignal((signal) => void this.#requests.put({ message: { case: "signal", value: signals[signal] } }), stop);
     stop.addEventListener("abort", () => this.#room(), { once: true });
-    void this.#stdin(stop);
+    // Where our own stdin breaks, or is closed because the run is over, the job's ends as well.
+    this.#stdin(stop).catch(() => undefined);
   }
 
   async hear(message: RunResponse["message"]): Promise<void> {

@@ -26,7 +26,6 @@ export function explainCommand(io: Io, types: Catalogue): Command {
     .description(
       "Explains a recorded denial by its id (audit.sock): which line of which template did not hold, and what it wants. With --claims, decides offline what a job with these claims would be given.",
     )
-    .passThroughOptions()
     .argument("[id]", "the id that the denied caller was given")
     .argument("[command...]", "with --claims: the command that would be run")
     .option("--claims <file>", "the claims of an identity token, as JSON")

@@ -112,8 +112,7 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
   const started = new AbortController();
   const over = cancel.signal;
   // Before the command runs there is nothing to pass a signal on to: it ends the call.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
+  for (const name of passedOn) io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
   // Whoever reads our output has gone, as with `| head`: nobody needs the job any more.
   for (const output of [io.stdout, io.stderr]) output.once("error", () => cancel.abort());
   return {

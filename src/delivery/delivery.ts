@@ -24,7 +24,11 @@ export type Delivery = z.infer<typeof deliverySchema>;
 
 /** The parts of each kind of material, by the file that each lands in where a template does not say otherwise. */
 const ownNames = {
-  "aws-session": { "access-key-id": "access-key-id", "secret-access-key": "secret-access-key", "session-token": "session-token" },
+  "aws-session": {
+    "access-key-id": "access-key-id",
+    "secret-access-key": "secret-access-key",
+    "session-token": "session-token",
+  },
   bearer: { token: "token" },
   "username-password": { username: "username", password: "password" },
   x509: { "certificate.pem": "certificate", "key.pem": "private-key", "authority.pem": "authority" },
@@ -39,9 +43,13 @@ export function filesOf(credential: string, material: Material, delivery: Delive
   return Object.entries(names).map(([name, field]) => {
     const content = fields.get(field);
     if (content !== undefined && fileName.safeParse(name).success) return { credential, name, content };
-    throw new BrokerError("delivery-failed", `the credential ${credential} has no part ${JSON.stringify(field)} that could be a file`, {
-      hint: `it has ${[...fields.keys()].join(", ")}`,
-    });
+    throw new BrokerError(
+      "delivery-failed",
+      `the credential ${credential} has no part ${JSON.stringify(field)} that could be a file`,
+      {
+        hint: `it has ${[...fields.keys()].join(", ")}`,
+      },
+    );
   });
 }
 

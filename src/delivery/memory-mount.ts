@@ -1,4 +1,15 @@
-import { chownSync, closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
 import { Secret } from "../secret.ts";
 import type { DeliveredFile } from "./delivery.ts";
 

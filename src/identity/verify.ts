@@ -1,5 +1,4 @@
-import { jwtVerify } from "jose";
-import { errors } from "jose";
+import { errors, jwtVerify } from "jose";
 import { BrokerError, type Code } from "../errors.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock } from "../time.ts";
@@ -56,6 +55,7 @@ export function createVerifier({ profiles, fetch, clock }: VerifierParts): Verif
   };
 }
 
+/** No member that could change what is verified, such as `jwk`, `jku`, `x5u`, `crit` or `zip` (RFC 8725 section 3.10). */
 function checkHeader(parsed: ParsedToken, profile: Profile): void {
   const { typ, others } = parsed.header;
   const malformed = (detail: string): BrokerError => new BrokerError("token-malformed", undefined, { detail });

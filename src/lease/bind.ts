@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { BrokerError } from "../errors.ts";
-import { fill, type Filled } from "../policy/slots.ts";
+import { type Filled, fill } from "../policy/slots.ts";
 import type { Provider, ProviderContext, ProviderType, Revocation } from "./provider.ts";
 
 /** A provider type with its own types closed over: what `providers/catalogue.ts` lists and mayfly.yaml chooses from. */

@@ -1,7 +1,7 @@
+import type { Ledger } from "../ledger/ledger.ts";
 import type { Material } from "../material.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock, Duration, Instant } from "../time.ts";
-import type { Ledger } from "../ledger/ledger.ts";
 import type { Proofs } from "./authority.ts";
 import type { Ending, Provider } from "./provider.ts";
 

@@ -4,8 +4,8 @@ import type { Grant, GrantedCredential } from "../policy/grant.ts";
 import type { Secret } from "../secret.ts";
 import type { Duration } from "../time.ts";
 import { bounded } from "./bounded.ts";
-import { asFailure } from "./failure.ts";
 import { type Held, holdLeases } from "./end.ts";
+import { asFailure } from "./failure.ts";
 import { expiryOf, type Lease, type LeaseRoom, type Leases } from "./lease.ts";
 import type { Intent, Minted, Provider } from "./provider.ts";
 
@@ -77,8 +77,9 @@ async function mintOne<Delivery>(
       provider: intent.provider,
       deliver: credential.deliver,
     };
-    const error =
-      (await recordIssued(minting, lease)) ?? brokenPromise(minting, lease, intent, provider.gives(credential.options));
+    const broken = brokenPromise(minting, lease, intent, provider.gives(credential.options));
+    const unrecorded = await recordIssued(minting, lease);
+    const error = broken ?? unrecorded;
     return { held: { lease, hidden }, ...(error === undefined ? {} : { error }) };
   } catch (error) {
     return { error: await recordFailure(minting, intent, error, signal) };

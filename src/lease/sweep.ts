@@ -52,8 +52,10 @@ export class Sweeper implements AsyncDisposable {
   /** Starts on every lease that is due. It does not wait for them: a provider that hangs holds up no other. */
   async #look(): Promise<void> {
     const now = this.#room.clock.now();
+    // What is under way now may be over, and postponed, before the answer comes: the answer is then too old to act on.
+    const busy = new Set(this.#underWay.keys());
     for (const record of await this.#room.ledger.openLeases()) {
-      if (record.nextAttempt <= now && this.#isFree(record)) void this.#begin(record);
+      if (record.nextAttempt <= now && !busy.has(record.lease) && this.#isFree(record)) void this.#begin(record);
     }
   }
 
@@ -92,7 +94,7 @@ export class Sweeper implements AsyncDisposable {
   /** Half of it is chance: leases that failed together do not come back together. */
   #pause(attempts: number): Duration {
     const whole = Math.min(shortestPause * 2 ** attempts, longestPause);
-    return (whole / 2) * (1 + (this.#room.random(1)[0] ?? 0) / 255);
+    return Math.round((whole / 2) * (1 + (this.#room.random(1)[0] ?? 0) / 255));
   }
 
   /** Ends one lease at once, held or not, for a responder; rejects with what kept the provider from it. */

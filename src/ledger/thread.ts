@@ -1,5 +1,4 @@
 import type { KeyObject } from "node:crypto";
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { BrokerError } from "../errors.ts";
 import { type Clock, type Duration, within } from "../time.ts";
@@ -35,6 +34,8 @@ export interface LoadedLedger {
 /** A hung disk must not fill our memory: so many calls may be unanswered, given-up ones included. */
 const mostUnanswered = 10_000;
 const defaultDeadline = 2_000;
+/** The compiler rewrites imports, but not the names of files that are started. */
+const isBuilt = import.meta.url.endsWith(".js");
 const defaultDenials: DenialLimit = { most: 60, per: 60_000 };
 
 export async function loadLedger(): Promise<LoadedLedger> {
@@ -66,7 +67,7 @@ class Thread {
   #over = false;
 
   constructor() {
-    const script = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+    const script = isBuilt ? new URL("./worker.js", import.meta.url) : new URL("./worker.ts", import.meta.url);
     this.#worker = new Worker(script, { name: "ledger", env: {}, execArgv: [], argv: [] });
     this.ended = new Promise((resolve) => {
       this.#worker.once("error", (error: Error) => resolve(error.message));

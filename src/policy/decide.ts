@@ -3,7 +3,7 @@ import type { Identity } from "../identity/identity.ts";
 import type { Instant } from "../time.ts";
 import type { Policy, Template } from "./compile.ts";
 import type { Decision, Denial, Grant, GrantedCredential, TemplateTrace } from "./grant.ts";
-import { match } from "./match.ts";
+import { lineName, match } from "./match.ts";
 import { fill } from "./slots.ts";
 import type { Step } from "./step.ts";
 
@@ -93,7 +93,7 @@ function grant<D, I>(policy: Policy<D, I>, template: Template<D, I>, step: Step 
     template: template.name,
     policy: policy.digest,
     step: step?.name,
-    reason: `template ${template.name} matched on ${template.who.map((line) => (line.negated ? `not ${line.claim}` : line.claim)).join(", ")}`,
+    reason: `template ${template.name} matched on ${template.who.map(lineName).join(", ")}`,
     identity: ask.identity,
     credentials: names.map((name) => granted(template, name, ask.identity)),
     command: commandOf(template.name, step, ask.command),

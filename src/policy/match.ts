@@ -28,11 +28,16 @@ export function match(
 function traceOf(line: WhoLine, identity: Identity): LineTrace {
   const value = valueOf(line.claim, identity);
   return {
-    line: line.negated ? `not ${line.claim}` : line.claim,
+    line: lineName(line),
     held: holds(line, value),
     expected: line.expected,
     found: shown(value),
   };
+}
+
+/** `ref`, or `not ref`. */
+export function lineName(line: WhoLine): string {
+  return line.negated ? `not ${line.claim}` : line.claim;
 }
 
 /** Own members only: a claim that a token lacks is absent, whatever JavaScript's objects inherit. */

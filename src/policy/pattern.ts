@@ -49,7 +49,7 @@ export function accepts(pattern: Pattern, value: Exclude<Claim, readonly string[
 function globAccepts({ head, open }: Glob, tokens: readonly string[]): boolean {
   // What is left of an open glob's head ends in a separator and an empty segment, where the rest of the value begins.
   const pinned = open ? head.slice(0, -1) : head;
-  if (open ? tokens.length <= pinned.length : tokens.length !== pinned.length) return false;
+  if (!open && tokens.length !== pinned.length) return false;
   return pinned.every((pieces, index) => segmentAccepts(pieces, tokens[index] ?? ""));
 }
 

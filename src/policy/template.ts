@@ -40,7 +40,7 @@ const step = z.strictObject({
   workspace: z.enum(["read-only", "overlay", "rw"] as const satisfies readonly WorkspaceMode[]).default("rw"),
 });
 
-/** A template as it is written, before the rooms that own `sandbox`, `deliver` and a provider's options have read their parts. */
+/** A template as it is written; `sandbox`, `deliver` and a provider's options are yet to be read by the rooms that own them. */
 export const templateSchema = z.strictObject({
   version: z.literal(1),
   template: templateName,

@@ -12,7 +12,8 @@ export function cgroupMounts(mountinfo = readFileSync("/proc/self/mountinfo", "u
     const [type = "", , options = ""] = after.split(" ");
     const path = before.split(" ")[4] ?? "";
     if (type === "cgroup") return [{ path, type, controllers: options.split(",") }];
-    if (type === "cgroup2") return [{ path, type, controllers: readFileSync(`${path}/cgroup.controllers`, "utf8").trim().split(" ") }];
+    if (type === "cgroup2")
+      return [{ path, type, controllers: readFileSync(`${path}/cgroup.controllers`, "utf8").trim().split(" ") }];
     return [];
   });
 }
@@ -25,8 +26,10 @@ export function findCgroups(parent: string, clock: Clock, mounts = cgroupMounts(
   const v2 = mounts.find(({ type }) => type === "cgroup2");
   const controllers = (v1.length > 0 ? v1 : mounts).flatMap((mount) => mount.controllers);
   const lacking = Object.entries(needed).flatMap(([controller, name]) => (controllers.includes(controller) ? [] : [name]));
-  if (v1.length > 0) return { version: "v1", lacking, open: (job, limits) => new CgroupV1(v1, `${parent}/${job}`, limits, clock) };
-  if (v2 !== undefined) return { version: "v2", lacking, open: (job, limits) => new CgroupV2(v2.path, `${parent}/${job}`, limits, clock) };
+  if (v1.length > 0)
+    return { version: "v1", lacking, open: (job, limits) => new CgroupV1(v1, `${parent}/${job}`, limits, clock) };
+  if (v2 !== undefined)
+    return { version: "v2", lacking, open: (job, limits) => new CgroupV2(v2.path, `${parent}/${job}`, limits, clock) };
   return { version: "none", lacking, open: noCgroup };
 }
 

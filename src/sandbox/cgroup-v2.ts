@@ -28,13 +28,15 @@ export class CgroupV2 implements JobCgroup {
       tryWrite(`${this.#folder}/memory.swap.max`, "0");
     }
     if (available.has("pids")) writeFileSync(`${this.#folder}/pids.max`, String(pids));
-    if (available.has("cpu")) writeFileSync(`${this.#folder}/cpu.max`, `${Math.max(1000, Math.round(cpus * period))} ${period}`);
+    if (available.has("cpu"))
+      writeFileSync(`${this.#folder}/cpu.max`, `${Math.max(1000, Math.round(cpus * period))} ${period}`);
   }
 
   async freeze(): Promise<void> {
     const deadline = this.#clock.monotonic() + 250;
     tryWrite(`${this.#folder}/cgroup.freeze`, "1");
-    while (!/^frozen 1$/m.test(tryRead(`${this.#folder}/cgroup.events`)) && this.#clock.monotonic() < deadline) await this.#clock.sleep(2);
+    while (!/^frozen 1$/m.test(tryRead(`${this.#folder}/cgroup.events`)) && this.#clock.monotonic() < deadline)
+      await this.#clock.sleep(2);
   }
 
   kill(): void {

@@ -54,6 +54,12 @@ async function statusOf(socket: string): Promise<SandboxStatus> {
 function call(socket: string): Line {
   const baseUrl = "http://sandboxd";
   const session = new Http2SessionManager(baseUrl, {}, { createConnection: () => connect(socket) });
-  const transport = createConnectTransport({ baseUrl, httpVersion: "2", sessionManager: session, acceptCompression: [], readMaxBytes: 2 ** 22 });
+  const transport = createConnectTransport({
+    baseUrl,
+    httpVersion: "2",
+    sessionManager: session,
+    acceptCompression: [],
+    readMaxBytes: 2 ** 22,
+  });
   return { client: createClient(SandboxService, transport), [Symbol.dispose]: () => session.abort() };
 }

@@ -17,9 +17,13 @@ export interface View {
 export function findCommand(name: string, view: View): void {
   const tried = name.includes("/") ? [posix.resolve("/workspace", name)] : jobPath.map((folder) => `${folder}/${name}`);
   if (name !== "" && tried.some((path) => isProgram(path, view))) return;
-  throw new BrokerError("command-not-found", `the command ${JSON.stringify(name.slice(0, 200))} does not exist inside the sandbox`, {
-    hint: "a job sees the host's /usr and its workspace, nothing else of the host",
-  });
+  throw new BrokerError(
+    "command-not-found",
+    `the command ${JSON.stringify(name.slice(0, 200))} does not exist inside the sandbox`,
+    {
+      hint: "a job sees the host's /usr and its workspace, nothing else of the host",
+    },
+  );
 }
 
 function isProgram(path: string, view: View): boolean {
@@ -35,7 +39,8 @@ function resolve(path: string, view: View, linksLeft: number): string | undefine
   for (const [index] of parts.entries()) {
     const here = `/${parts.slice(0, index + 1).join("/")}`;
     const target = linkAt(onHost(here, view));
-    if (target !== undefined) return resolve(posix.resolve(posix.dirname(here), target, ...parts.slice(index + 1)), view, linksLeft - 1);
+    if (target !== undefined)
+      return resolve(posix.resolve(posix.dirname(here), target, ...parts.slice(index + 1)), view, linksLeft - 1);
   }
   return onHost(path, view);
 }

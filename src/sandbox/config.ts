@@ -20,7 +20,14 @@ export const sandboxConfigSchema = z
     /** Folders of tools outside /usr that every job sees, read-only: /opt/hostedtoolcache. */
     toolchain: z.array(absolute).prefault([]),
     /** The first host uid and gid of the jobs' ranges, 65536 for each job at a time. systemd leaves what follows 0x70000000 alone. */
-    uids: z.strictObject({ first: z.int().min(65_536).max(0xffff_0000 - 65_536) }).prefault({ first: 0x7000_0000 }),
+    uids: z
+      .strictObject({
+        first: z
+          .int()
+          .min(65_536)
+          .max(0xffff_0000 - 65_536),
+      })
+      .prefault({ first: 0x7000_0000 }),
     /** How many jobs run at a time; one more is `busy`. */
     jobs: z.int().min(1).max(1024).prefault(8),
     /** The most that a template may ask for, one job. */

@@ -101,7 +101,8 @@ export class Conversation implements AsyncDisposable {
 
   #deliver({ value }: Case<"deliver">): void {
     const files = value.files.map(({ credential, name, content }): DeliveredFile => {
-      if (fileName.safeParse(credential).success && fileName.safeParse(name).success) return { credential, name, content: taken(content) };
+      if (fileName.safeParse(credential).success && fileName.safeParse(name).success)
+        return { credential, name, content: taken(content) };
       throw new BrokerError("delivery-failed", "a credential or one of its files has a name that cannot be a file's");
     });
     try {

@@ -9,7 +9,14 @@ import type { Finding } from "./sandbox.ts";
 
 /** What any process can see of this host; pure reads. */
 export function hostFindings(): readonly Finding[] {
-  return [node(), kernel(), init(), userNamespaces(), coreDumps(tryRead("/proc/sys/kernel/core_pattern").trim(), limitOf(resource.core).hard), devNull()];
+  return [
+    node(),
+    kernel(),
+    init(),
+    userNamespaces(),
+    coreDumps(tryRead("/proc/sys/kernel/core_pattern").trim(), limitOf(resource.core).hard),
+    devNull(),
+  ];
 }
 
 /** What only sandboxd knows, since it has tried: a job ran before these are true. */
@@ -19,12 +26,24 @@ export function sandboxdFindings(host: Host): readonly Finding[] {
     runtimeFinding(runtime),
     cgroups.lacking.length === 0
       ? good("limits", `memory, pids and cpu by cgroup ${cgroups.version}`)
-      : lacking("limits", `cgroup ${cgroups.version} gives no ${cgroups.lacking.join(", ")}`, "enable these controllers (systemd: Delegate=cpu memory pids), or let a template tolerate it, with a reason"),
+      : lacking(
+          "limits",
+          `cgroup ${cgroups.version} gives no ${cgroups.lacking.join(", ")}`,
+          "enable these controllers (systemd: Delegate=cpu memory pids), or let a template tolerate it, with a reason",
+        ),
     host.memory === "swappable"
-      ? lacking("secret memory", "could be swapped out", "Linux 6.4 has tmpfs noswap; else MemorySwapMax=0 for the unit, or swapoff -a")
+      ? lacking(
+          "secret memory",
+          "could be swapped out",
+          "Linux 6.4 has tmpfs noswap; else MemorySwapMax=0 for the unit, or swapoff -a",
+        )
       : good("secret memory", `never swapped (${host.memory})`),
     maps.works === false
-      ? lacking("workspace ids", "the last workspace's file system knows no mapped mounts", "jobs run as the workspace's owner there; ext4, xfs, btrfs and tmpfs (6.3) have mapped mounts")
+      ? lacking(
+          "workspace ids",
+          "the last workspace's file system knows no mapped mounts",
+          "jobs run as the workspace's owner there; ext4, xfs, btrfs and tmpfs (6.3) have mapped mounts",
+        )
       : good("workspace ids", "mapped mounts: what a job writes belongs to the runner's user"),
     good("seccomp", "our own profile was in force in the trial job"),
     good("peer credentials", "SO_PEERCRED"),
@@ -50,12 +69,19 @@ function init(): Finding {
 
 function userNamespaces(): Finding {
   const most = Number(tryRead("/proc/sys/user/max_user_namespaces"));
-  return most > 0 ? good("user namespaces", `up to ${most}`) : bad("user namespaces", "none allowed", "sysctl user.max_user_namespaces=15000");
+  return most > 0
+    ? good("user namespaces", `up to ${most}`)
+    : bad("user namespaces", "none allowed", "sysctl user.max_user_namespaces=15000");
 }
 
 /** core(5): a handler behind a pipe is started even at a limit of zero, with the job's memory as its input; at one it is not. */
 export function coreDumps(pattern: string, hardLimit: bigint): Finding {
-  if (pattern.startsWith("|") && hardLimit < 1n) return bad("core dumps", `${pattern.split(" ")[0]} would be handed the memory of a job that crashes`, "start sandboxd with LimitCORE=1");
+  if (pattern.startsWith("|") && hardLimit < 1n)
+    return bad(
+      "core dumps",
+      `${pattern.split(" ")[0]} would be handed the memory of a job that crashes`,
+      "start sandboxd with LimitCORE=1",
+    );
   return good("core dumps", "none: the limit of a job is 1");
 }
 
@@ -63,7 +89,11 @@ export function coreDumps(pattern: string, hardLimit: bigint): Finding {
 function devNull(): Finding {
   const { uid, mode, rdev } = statSync("/dev/null");
   if (uid === 0 && (mode & 0o777) === 0o666 && rdev === 0x103) return good("/dev/null", "belongs to root, mode 0666");
-  return bad("/dev/null", `belongs to uid ${uid}, mode 0${(mode & 0o7777).toString(8)}`, "another tool's container took it: chown root:root /dev/null && chmod 666 /dev/null");
+  return bad(
+    "/dev/null",
+    `belongs to uid ${uid}, mode 0${(mode & 0o7777).toString(8)}`,
+    "another tool's container took it: chown root:root /dev/null && chmod 666 /dev/null",
+  );
 }
 
 interface Fix {
@@ -76,7 +106,8 @@ interface Fix {
 const fixes: Readonly<Record<string, Fix>> = {
   runc: {
     releases: ["1.2.8", "1.3.3", "1.4.0"],
-    against: "the path races of November 2025 (CVE-2025-31133, -52565, -52881); bearable since every job is in a user namespace",
+    against:
+      "the path races of November 2025 (CVE-2025-31133, -52565, -52881); bearable since every job is in a user namespace",
   },
   crun: {
     releases: ["1.24.0"],
@@ -87,7 +118,11 @@ const fixes: Readonly<Record<string, Fix>> = {
 export function runtimeFinding({ name, version }: Runtime): Finding {
   const fix = fixes[name];
   if (fix === undefined || hasFix(version, fix.releases)) return good("runtime", `${name} ${version}`);
-  return lacking("runtime", `${name} ${version} lacks the fix against ${fix.against}`, `${name} ${fix.releases.join(", ")} or newer`);
+  return lacking(
+    "runtime",
+    `${name} ${version} lacks the fix against ${fix.against}`,
+    `${name} ${fix.releases.join(", ")} or newer`,
+  );
 }
 
 /** A branch has it from its own release on; a branch newer than all that are listed has it from the start. */

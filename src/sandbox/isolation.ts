@@ -17,7 +17,9 @@ const passName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, "name a variable, or the beginning of several with a '*' at its end: CI, GITHUB_*");
 
-const image = z.never({ error: "images are not supported yet; leave 'image' out, and the job sees the host's /usr, read-only" }).optional();
+const image = z
+  .never({ error: "images are not supported yet; leave 'image' out, and the job sees the host's /usr, read-only" })
+  .optional();
 
 /** The template's `sandbox:` part, with its `tolerate:` beside it; gives an `Isolation`. */
 export const isolationSchema = z

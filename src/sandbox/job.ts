@@ -18,6 +18,9 @@ export type Output = (stream: "stdout" | "stderr", chunk: Uint8Array) => Promise
 /** Why a job was ended by us; the first reason stands. */
 type Ended = "timeout" | "cancelled" | "killed";
 
+/** What runtimes exit with when they fail themselves; with any other, a complaint was about cleaning up after the job. */
+const runtimeCodes: ReadonlySet<number> = new Set([1, 125, 126, 127, 255]);
+
 const cancelGrace: Duration = 500;
 
 /** One sandbox, in sandboxd. Disposing of it kills, wipes and removes, whatever state it is in. */
@@ -104,7 +107,8 @@ export class Job implements AsyncDisposable {
   }
 
   #start(): JobPipes {
-    if (this.#runtime !== undefined || this.#frozen) throw new BrokerError("sandbox-failed", "the sandbox was started already, or is frozen");
+    if (this.#runtime !== undefined || this.#frozen)
+      throw new BrokerError("sandbox-failed", "the sandbox was started already, or is frozen");
     const { bundle, user } = this.#reservation;
     const pipes = new JobPipes(user);
     this.#pipes = pipes;
@@ -148,7 +152,7 @@ export class Job implements AsyncDisposable {
   #verdict(code: number): Exit {
     if (this.#ended !== undefined) return { kind: this.#ended, code };
     if (code === 137 && this.#reservation.cgroup.ranOutOfMemory()) return { kind: "oom", code };
-    const complaint = code === 0 ? "" : complaintOf(`${this.#reservation.bundle}/log`);
+    const complaint = runtimeCodes.has(code) ? complaintOf(`${this.#reservation.bundle}/log`) : "";
     if (complaint !== "") throw new BrokerError("sandbox-failed", undefined, { detail: complaint });
     return { kind: "exited", code };
   }
@@ -178,9 +182,12 @@ export class Job implements AsyncDisposable {
 
 async function exitOf(child: ChildProcess | undefined): Promise<number> {
   if (child === undefined) return 1;
-  const failed = once(child, "error").then(([error]) => Promise.reject(new BrokerError("sandbox-failed", undefined, { detail: String(error) })));
+  const failed = once(child, "error").then(([error]) =>
+    Promise.reject(new BrokerError("sandbox-failed", undefined, { detail: String(error) })),
+  );
   failed.catch(() => undefined);
-  const [code] = await Promise.race([once(child, "exit"), failed]);
+  const exited = once(child, "exit").then(([value]: unknown[]) => value);
+  const code = await Promise.race([exited, failed]);
   return typeof code === "number" ? code : 137;
 }
 

@@ -104,10 +104,11 @@ function setAttributes(mount: number, flags: number, attributes: readonly bigint
 }
 
 /** MS_* of mount(2). */
-export const mountFlag = { readOnly: 1, noSuid: 2, noDev: 4, noExec: 8, remount: 32, bind: 4096, private: 1 << 18, recursive: 16384 } as const;
+export const mountFlag = { noSuid: 2, noDev: 4, noExec: 8 } as const;
 
-export function mount(source: string, target: string, type: string, flags: number, data = ""): void {
-  checked(`mount ${type}`, call.mount(source, target, type, flags, data));
+/** A file system of no device: tmpfs, overlay. */
+export function mount(type: string, target: string, flags: number, data: string): void {
+  checked(`mount ${type}`, call.mount(type, target, type, flags, data));
 }
 
 /** Detaches at once; what still holds the mount open keeps it until it lets go. */

@@ -1,5 +1,5 @@
-import { KernelError, mount, mountFlag } from "./kernel.ts";
 import { tryRead } from "./cgroup-files.ts";
+import { KernelError, mount, mountFlag } from "./kernel.ts";
 
 /** Why what we write there cannot reach a disk; `swappable` where nothing keeps it from that. */
 export type Unswappable = "noswap" | "cgroup" | "no-swap-device" | "swappable";
@@ -11,12 +11,12 @@ export type Unswappable = "noswap" | "cgroup" | "no-swap-device" | "swappable";
 export function mountPrivateMemory(at: string, size: number): Unswappable {
   const flags = mountFlag.noSuid | mountFlag.noDev | mountFlag.noExec;
   try {
-    mount("tmpfs", at, "tmpfs", flags, `mode=0711,size=${size},noswap`);
+    mount("tmpfs", at, flags, `mode=0711,size=${size},noswap`);
     return "noswap";
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
   }
-  mount("tmpfs", at, "tmpfs", flags, `mode=0711,size=${size}`);
+  mount("tmpfs", at, flags, `mode=0711,size=${size}`);
   return withoutNoswap(tryRead("/proc/self/cgroup"), tryRead("/proc/swaps"));
 }
 

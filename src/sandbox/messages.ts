@@ -3,14 +3,14 @@ import { z } from "zod";
 import {
   ExitKind,
   type Failure,
-  FailureSchema,
+  type FailureSchema,
   FindingState,
   type Open,
   type OpenSchema,
-  SandboxRequestSchema,
   type SandboxRequest,
-  SandboxResponseSchema,
+  SandboxRequestSchema,
   type SandboxResponse,
+  SandboxResponseSchema,
   WorkspaceMode,
 } from "../api/gen/sandbox/v1/sandbox_pb.ts";
 import { asBrokerError, BrokerError, isCode } from "../errors.ts";
@@ -38,7 +38,15 @@ const planSchema = z.object({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/),
   owner: z.object({ uid: id, gid: id }),
   workspace: z.object({ path: z.string().max(4096), mode: z.enum(["read-only", "overlay", "rw"]) }),
-  command: z.array(z.string().max(131_072).refine((word) => !word.includes("\0"))).min(1).max(4096),
+  command: z
+    .array(
+      z
+        .string()
+        .max(131_072)
+        .refine((word) => !word.includes("\0")),
+    )
+    .min(1)
+    .max(4096),
   environment: z.record(z.string(), z.string().max(131_072)),
   isolation: z.object({
     memory: z.int().min(2 ** 24),
@@ -83,10 +91,18 @@ export function planOf({ id: name, uid, gid, workspace, mode, command, environme
     },
   });
   if (parsed.success) return parsed.data;
-  throw new BrokerError("usage", "the sandbox that was asked for is not well formed", { detail: z.prettifyError(parsed.error) });
+  throw new BrokerError("usage", "the sandbox that was asked for is not well formed", {
+    detail: z.prettifyError(parsed.error),
+  });
 }
 
-const exits = { exited: ExitKind.EXITED, timeout: ExitKind.TIMEOUT, oom: ExitKind.OOM, cancelled: ExitKind.CANCELLED, killed: ExitKind.KILLED } as const;
+const exits = {
+  exited: ExitKind.EXITED,
+  timeout: ExitKind.TIMEOUT,
+  oom: ExitKind.OOM,
+  cancelled: ExitKind.CANCELLED,
+  killed: ExitKind.KILLED,
+} as const;
 
 const kinds: readonly Exit["kind"][] = ["exited", "timeout", "oom", "cancelled", "killed"];
 
@@ -104,7 +120,10 @@ export function failureOf(error: unknown): MessageInitShape<typeof FailureSchema
 }
 
 export function errorOf({ code, message, hint, detail }: Failure): BrokerError {
-  return new BrokerError(isCode(code) ? code : "internal", message, { ...(hint === "" ? {} : { hint }), ...(detail === "" ? {} : { detail }) });
+  return new BrokerError(isCode(code) ? code : "internal", message, {
+    ...(hint === "" ? {} : { hint }),
+    ...(detail === "" ? {} : { detail }),
+  });
 }
 
 const states = { good: FindingState.GOOD, lacking: FindingState.LACKING, bad: FindingState.BAD } as const;
@@ -113,7 +132,12 @@ export function stateOf(state: Finding["state"]): FindingState {
   return states[state];
 }
 
-export function findingOf(finding: { readonly name: string; readonly state: FindingState; readonly found: string; readonly remedy: string }): Finding {
+export function findingOf(finding: {
+  readonly name: string;
+  readonly state: FindingState;
+  readonly found: string;
+  readonly remedy: string;
+}): Finding {
   const state = finding.state === FindingState.GOOD ? "good" : finding.state === FindingState.LACKING ? "lacking" : "bad";
   return { name: finding.name, state, found: finding.found, remedy: finding.remedy === "" ? null : finding.remedy };
 }

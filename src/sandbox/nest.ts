@@ -45,5 +45,7 @@ export function enterNest(tini: string, inner: readonly string[]): never {
 }
 
 function clearAway(instance: Instance): void {
-  spawnSync("/bin/sh", ["-c", janitorScript, "mayfly-janitor", instance, homeOf(instance), "now"], { stdio: ["ignore", "ignore", "ignore"] });
+  spawnSync("/bin/sh", ["-c", janitorScript, "mayfly-janitor", instance, homeOf(instance), "now"], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
 }

@@ -7,14 +7,14 @@ import type { SandboxConfig } from "./config.ts";
 import type { Host, Rooms } from "./host.ts";
 import { IdMaps } from "./idmap.ts";
 import { cgroupOf, homeOf, type Instance } from "./instance.ts";
-import { lackingOf } from "./reservation.ts";
 import { Job } from "./job.ts";
 import { limitOf, lowerLimit, makeUndumpable, resource, unmount } from "./kernel.ts";
 import { mountPrivateMemory } from "./memory.ts";
+import { lackingOf } from "./reservation.ts";
 import { buildRoot, showInit } from "./rootfs.ts";
 import { findProgram, type Runtime, runtimeCandidates } from "./runtime.ts";
-import { seccompProfile } from "./seccomp.ts";
 import type { SandboxPlan } from "./sandbox.ts";
+import { seccompProfile } from "./seccomp.ts";
 import { Slots } from "./slots.ts";
 
 export interface Preparation {
@@ -69,7 +69,9 @@ function unmountUnifiedOfHybrid(): void {
 export function findInit(): string {
   const found = findProgram("tini-static", "tini");
   if (found !== undefined) return found;
-  throw new BrokerError("environment-unfit", "tini, the init of every sandbox, was not found", { hint: "install it: apt-get install tini" });
+  throw new BrokerError("environment-unfit", "tini, the init of every sandbox, was not found", {
+    hint: "install it: apt-get install tini",
+  });
 }
 
 /** A runtime's version says little about whether it works in this layout of cgroups and namespaces: only a real run does. */
@@ -80,14 +82,20 @@ async function firstThatRuns(host: Omit<Host, "runtime">): Promise<Runtime> {
     if (failure === undefined) return runtime;
     failures.push(`${runtime.path} (${runtime.version}): ${failure}`);
   }
-  throw new BrokerError("environment-unfit", "no OCI runtime can run a job here", { hint: "mayfly doctor says what this host lacks", detail: failures.join("\n") });
+  throw new BrokerError("environment-unfit", "no OCI runtime can run a job here", {
+    hint: "mayfly doctor says what this host lacks",
+    detail: failures.join("\n"),
+  });
 }
 
 async function whyNot(host: Host): Promise<string | undefined> {
   const workspace = `${host.home}/work/trial-workspace`;
   mkdirSync(workspace, { recursive: true });
   try {
-    await using job = await Job.open(trialOf(host, workspace), { ...host, config: { ...host.config, workspaces: [host.home] } });
+    await using job = await Job.open(trialOf(host, workspace), {
+      ...host,
+      config: { ...host.config, workspaces: [host.home] },
+    });
     const exit = await job.run(async () => undefined);
     return exit.code === 0 ? undefined : `a trivial job ended as ${exit.kind} ${exit.code}`;
   } catch (error) {

@@ -4,8 +4,8 @@ import { asBrokerError, BrokerError } from "../errors.ts";
 import { Secret } from "../secret.ts";
 import { type Clock, within } from "../time.ts";
 import { Channel } from "./channel.ts";
-import { deferred } from "./deferred.ts";
 import type { Line } from "./client.ts";
+import { deferred } from "./deferred.ts";
 import { errorOf, exitOf, openOf, request } from "./messages.ts";
 import type { Exit, JobStreams, Sandbox, SandboxPlan } from "./sandbox.ts";
 
@@ -57,7 +57,9 @@ export class RemoteSandbox implements Sandbox {
 
   async deliver(files: readonly DeliveredFile[]): Promise<void> {
     const copies = files.map((file) => ({ credential: file.credential, name: file.name, content: bytesOf(file.content) }));
-    await this.#ask("delivered", { case: "deliver", value: { files: copies } }).finally(() => wipe(copies.map((copy) => copy.content)));
+    await this.#ask("delivered", { case: "deliver", value: { files: copies } }).finally(() =>
+      wipe(copies.map((copy) => copy.content)),
+    );
   }
 
   async run(streams: JobStreams): Promise<Exit> {
@@ -190,7 +192,9 @@ export class RemoteSandbox implements Sandbox {
 }
 
 function bytesOf(content: string | Secret): Uint8Array<ArrayBuffer> {
-  return content instanceof Secret ? content.use((bytes) => Uint8Array.from(bytes)) : Uint8Array.from(Buffer.from(content, "utf8"));
+  return content instanceof Secret
+    ? content.use((bytes) => Uint8Array.from(bytes))
+    : Uint8Array.from(Buffer.from(content, "utf8"));
 }
 
 function wipe(copies: readonly Uint8Array[]): void {

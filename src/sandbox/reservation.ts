@@ -7,7 +7,7 @@ import type { CredentialFolder, Host } from "./host.ts";
 import type { Tolerable } from "./isolation.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 import { jobId, specOf } from "./spec.ts";
-import { openWorkspace, type Owner } from "./workspace.ts";
+import { type Owner, openWorkspace } from "./workspace.ts";
 import { mountWorkspace, unmountWorkspace, type WorkspaceMount } from "./workspace-mount.ts";
 
 /** Everything a job holds on this host before it starts. Leaving its scope gives it all back, last taken first. */
@@ -30,7 +30,10 @@ export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservatio
   makeFolders(stack, bundle, outside);
   const mapped = { uid: slot.first + jobId, gid: slot.first + jobId };
   const workspace = await prepareWorkspace({ plan, host, outside, mapped });
-  findCommand(plan.command[0] ?? "", { root: host.root.path, shown: [...host.root.shown, { source: workspace.path, at: "/workspace" }] });
+  findCommand(plan.command[0] ?? "", {
+    root: host.root.path,
+    shown: [...host.root.shown, { source: workspace.path, at: "/workspace" }],
+  });
   const user = workspace.mapped ? mapped : plan.owner;
   const cgroup = host.cgroups.open(plan.id, plan.isolation);
   stack.defer(() => removeCgroup(cgroup, host));
@@ -43,12 +46,16 @@ export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservatio
 function checkLimits({ isolation }: SandboxPlan, host: Host): readonly string[] {
   for (const name of ["memory", "cpus", "pids", "timeout"] as const) {
     if (isolation[name] <= host.config[name]) continue;
-    throw new BrokerError("sandbox-unmet", `the template asks for more ${name} than this host gives to one job`, { hint: `lower it, or raise sandbox.${name} in mayfly.yaml` });
+    throw new BrokerError("sandbox-unmet", `the template asks for more ${name} than this host gives to one job`, {
+      hint: `lower it, or raise sandbox.${name} in mayfly.yaml`,
+    });
   }
   const lacking = lackingOf(host);
   const unmet = lacking.filter((name) => !Object.hasOwn(isolation.tolerate, name));
   if (unmet.length === 0) return lacking;
-  throw new BrokerError("sandbox-unmet", `this host cannot give: ${unmet.join(", ")}`, { hint: "mayfly doctor says what to do; a template may tolerate it, with a reason" });
+  throw new BrokerError("sandbox-unmet", `this host cannot give: ${unmet.join(", ")}`, {
+    hint: "mayfly doctor says what to do; a template may tolerate it, with a reason",
+  });
 }
 
 /** What this host cannot give, by the names that a template tolerates. */
@@ -75,9 +82,14 @@ async function prepareWorkspace({ plan, host, outside, mapped }: Preparing): Pro
   const folder = openWorkspace(plan.workspace.path, plan.owner, host.config.workspaces);
   try {
     const scratch = Math.min(host.config.scratch, Math.floor(plan.isolation.memory / 4));
-    return await mountWorkspace({ folder, mode: plan.workspace.mode, owner: plan.owner, job: mapped, below: outside, scratch }, host.maps);
+    return await mountWorkspace(
+      { folder, mode: plan.workspace.mode, owner: plan.owner, job: mapped, below: outside, scratch },
+      host.maps,
+    );
   } catch (cause) {
-    throw cause instanceof BrokerError ? cause : new BrokerError("sandbox-failed", "the workspace could not be mounted", { detail: String(cause), cause });
+    throw cause instanceof BrokerError
+      ? cause
+      : new BrokerError("sandbox-failed", "the workspace could not be mounted", { detail: String(cause), cause });
   } finally {
     closeSync(folder);
   }

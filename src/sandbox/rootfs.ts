@@ -1,4 +1,16 @@
-import { chmodSync, closeSync, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readlinkSync, type Stats, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  type Stats,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { attachMount, cloneMount, mountAttribute, setMountAttributes } from "./kernel.ts";
 
@@ -15,7 +27,22 @@ export interface Root {
 }
 
 /** Of the host's /etc only what compilers and TLS need; no user, host name, key or password of the host. */
-const etc = ["alternatives", "ca-certificates", "crypto-policies", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "pki", "protocols", "services", "ssl"];
+const etc = [
+  "alternatives",
+  "ca-certificates",
+  "crypto-policies",
+  "fonts",
+  "ld.so.cache",
+  "ld.so.conf",
+  "ld.so.conf.d",
+  "localtime",
+  "mime.types",
+  "os-release",
+  "pki",
+  "protocols",
+  "services",
+  "ssl",
+];
 
 /** Distributions keep a language's own settings in folders named for its version. */
 const etcBeginning = ["java-", "perl", "python3"];

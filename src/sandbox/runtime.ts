@@ -63,7 +63,9 @@ export function runtimeCandidates(wanted: string): readonly Runtime[] {
   const names = wanted === "auto" ? ["crun", "runc"] : [wanted];
   const found = names.flatMap((name) => findProgram(name) ?? []).map(describe);
   if (found.length > 0) return found;
-  throw new BrokerError("environment-unfit", `no OCI runtime was found (looked for ${names.join(", ")})`, { hint: "install crun: apt-get install crun" });
+  throw new BrokerError("environment-unfit", `no OCI runtime was found (looked for ${names.join(", ")})`, {
+    hint: "install crun: apt-get install crun",
+  });
 }
 
 function describe(path: string): Runtime {

@@ -1,6 +1,6 @@
+import type { DeliveredFile } from "../delivery/delivery.ts";
 import type { Secret } from "../secret.ts";
 import type { Duration } from "../time.ts";
-import type { DeliveredFile } from "../delivery/delivery.ts";
 
 /**
  * One job's isolation, from the first reservation to the last trace. Leaving its scope ends everything in it: processes,

@@ -27,7 +27,7 @@ export async function sandboxd(options: SandboxdOptions): Promise<number> {
   const stopped = endOf(options.stdin);
   try {
     const host = await prepareHost(options);
-    const findings = [...hostFindings(), ...sandboxdFindings(host)];
+    const findings = () => [...hostFindings(), ...sandboxdFindings(host)];
     const server = await listenForServe({ host, findings, socket: options.socket, serveUid: options.serveUid });
     options.stdout.write(`${JSON.stringify({ ready: { runtime: host.runtime.name } })}\n`);
     await stopped;

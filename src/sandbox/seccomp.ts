@@ -50,7 +50,17 @@ const newNamespaces = 0x7e020080;
 const addressFamily = { unix: 1, inet: 2, inet6: 10 } as const;
 const flag = { create: 0o100, temporary: 0o20000000, setUserId: 0o4000 } as const;
 /** Which argument is the mode, for each call that sets one. openat2 is not listed: it keeps its mode in memory, where no filter can look. */
-const modeArgument = { chmod: 1, fchmod: 1, fchmodat: 2, fchmodat2: 2, creat: 1, mknod: 1, mknodat: 2, open: 2, openat: 3 } as const;
+const modeArgument = {
+  chmod: 1,
+  fchmod: 1,
+  fchmodat: 2,
+  fchmodat2: 2,
+  creat: 1,
+  mknod: 1,
+  mknodat: 2,
+  open: 2,
+  openat: 3,
+} as const;
 /** PER_LINUX and the question which one is set; never READ_IMPLIES_EXEC or ADDR_NO_RANDOMIZE. */
 const personalities = [0, 0xffffffff] as const;
 
@@ -60,7 +70,12 @@ interface Rule {
   readonly names: readonly string[];
   readonly action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO";
   readonly errnoRet?: number;
-  readonly args?: readonly { readonly index: number; readonly value: number; readonly valueTwo?: number; readonly op: string }[];
+  readonly args?: readonly {
+    readonly index: number;
+    readonly value: number;
+    readonly valueTwo?: number;
+    readonly op: string;
+  }[];
 }
 
 export interface SeccompProfile {

@@ -11,7 +11,7 @@ import { sandboxRoutes } from "./service.ts";
 
 export interface Listening {
   readonly host: Host;
-  readonly findings: readonly Finding[];
+  readonly findings: () => readonly Finding[];
   readonly socket: string;
   /** The only user, besides root, that may speak to us. */
   readonly serveUid: number;
@@ -21,7 +21,10 @@ export interface Listening {
 export async function listenForServe({ host, findings, socket, serveUid }: Listening): Promise<{ close(): Promise<void> }> {
   await replaceDead(socket);
   const connections = new Set<Socket>();
-  const server = createServer({}, connectNodeAdapter({ routes: sandboxRoutes(host, findings), acceptCompression: [], readMaxBytes: 2 ** 22 }));
+  const server = createServer(
+    {},
+    connectNodeAdapter({ routes: sandboxRoutes(host, findings), acceptCompression: [], readMaxBytes: 2 ** 22 }),
+  );
   server.prependListener("connection", (connection: Socket) => admit(connection, serveUid, connections));
   await listen(server, socket);
   chmodSync(socket, 0o600);

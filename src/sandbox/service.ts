@@ -7,21 +7,25 @@ import { stateOf } from "./messages.ts";
 import type { Finding } from "./sandbox.ts";
 
 /** What sandboxd offers on its socket. */
-export function sandboxRoutes(host: Host, findings: readonly Finding[]): (router: ConnectRouter) => void {
+export function sandboxRoutes(host: Host, findings: () => readonly Finding[]): (router: ConnectRouter) => void {
   return (router) =>
     router.service(SandboxService, {
       probe: () => ({
         runtime: `${host.runtime.name} ${host.runtime.version}`,
         running: host.slots.running,
         capacity: host.slots.capacity,
-        findings: findings.map((finding) => ({ ...finding, state: stateOf(finding.state), remedy: finding.remedy ?? "" })),
+        findings: findings().map((finding) => ({ ...finding, state: stateOf(finding.state), remedy: finding.remedy ?? "" })),
       }),
       sandbox: (requests, context) => converse(requests, context, host),
     });
 }
 
 /** Ends with the stream, whichever side ends it; the sandbox is removed by then. */
-async function* converse(requests: AsyncIterable<SandboxRequest>, { signal }: HandlerContext, host: Host): AsyncGenerator<SandboxResponse> {
+async function* converse(
+  requests: AsyncIterable<SandboxRequest>,
+  { signal }: HandlerContext,
+  host: Host,
+): AsyncGenerator<SandboxResponse> {
   const events = new Channel<SandboxResponse>();
   signal.addEventListener("abort", () => events.drop(), { once: true });
   const listening = listen(requests, events, host);

@@ -26,7 +26,8 @@ export class Slots {
   /** Throws `busy`. */
   take(): Slot {
     const free = Array.from({ length: this.capacity }, (_, index) => index).find((index) => !this.#taken.has(index));
-    if (free === undefined) throw new BrokerError("busy", undefined, { hint: `try again; ${this.capacity} jobs run at a time here` });
+    if (free === undefined)
+      throw new BrokerError("busy", undefined, { hint: `try again; ${this.capacity} jobs run at a time here` });
     this.#taken.add(free);
     return { first: this.#first + free * rangeSize, release: () => void this.#taken.delete(free) };
   }

@@ -69,7 +69,12 @@ function processOf({ command, environment, limits }: SpecFacts): object {
 const kernelMounts = [
   { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
   { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-  { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+  },
 ];
 
 /** A full tmpfs counts as the job's memory, so together they stay below its limit: it sees ENOSPC before it is killed. */
@@ -77,7 +82,12 @@ function sizedMounts({ limits }: SpecFacts): readonly object[] {
   const quarter = Math.min(limits.scratch, Math.floor(limits.memory / 4));
   const sixteenth = Math.min(limits.scratch, Math.floor(limits.memory / 16));
   const sized = (destination: string, mode: string, size: number, extra: readonly string[] = []) => {
-    return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", `mode=${mode}`, `size=${size}`, ...extra] };
+    return {
+      destination,
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "nodev", `mode=${mode}`, `size=${size}`, ...extra],
+    };
   };
   return [
     sized("/dev/shm", "1777", sixteenth, ["noexec"]),
@@ -94,7 +104,12 @@ function bind({ source, at }: Shown): object {
 
 function ownMounts({ credentials, init, workspace }: SpecFacts): readonly object[] {
   return [
-    { destination: "/run/mayfly/credentials", type: "bind", source: credentials, options: ["bind", "ro", "nosuid", "nodev", "noexec"] },
+    {
+      destination: "/run/mayfly/credentials",
+      type: "bind",
+      source: credentials,
+      options: ["bind", "ro", "nosuid", "nodev", "noexec"],
+    },
     bind({ source: init, at: "/run/mayfly/init" }),
     bind({ source: workspace, at: "/workspace" }),
   ];

@@ -1,6 +1,16 @@
 import { chownSync, closeSync, existsSync, mkdirSync, rmdirSync } from "node:fs";
 import type { IdMaps } from "./idmap.ts";
-import { attachMount, cloneMount, KernelError, mapMount, mount, mountAttribute, mountFlag, setMountAttributes, unmount } from "./kernel.ts";
+import {
+  attachMount,
+  cloneMount,
+  KernelError,
+  mapMount,
+  mount,
+  mountAttribute,
+  mountFlag,
+  setMountAttributes,
+  unmount,
+} from "./kernel.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 import type { Owner } from "./workspace.ts";
 
@@ -34,7 +44,11 @@ export async function mountWorkspace(facts: WorkspaceFacts, maps: IdMaps): Promi
 async function attach({ folder, mode, owner, job }: WorkspaceFacts, path: string, maps: IdMaps): Promise<boolean> {
   const tree = cloneMount(folder, "alone");
   try {
-    setMountAttributes(tree, mountAttribute.noSuid | mountAttribute.noDev | (mode === "rw" ? 0 : mountAttribute.readOnly), "alone");
+    setMountAttributes(
+      tree,
+      mountAttribute.noSuid | mountAttribute.noDev | (mode === "rw" ? 0 : mountAttribute.readOnly),
+      "alone",
+    );
     const mapped = tryMap(tree, await maps.of(owner, job));
     maps.note(mapped);
     attachMount(tree, path);
@@ -58,11 +72,11 @@ function tryMap(tree: number, userNamespace: number): boolean {
 function overlay({ below, scratch }: WorkspaceFacts, lower: string, owner: Owner): string {
   const [layers, merged] = [`${below}/layers`, `${below}/merged`];
   for (const folder of [layers, merged]) mkdirSync(folder);
-  mount("tmpfs", layers, "tmpfs", mountFlag.noSuid | mountFlag.noDev, `mode=0755,size=${scratch}`);
+  mount("tmpfs", layers, mountFlag.noSuid | mountFlag.noDev, `mode=0755,size=${scratch}`);
   for (const folder of [`${layers}/upper`, `${layers}/work`]) mkdirSync(folder);
   chownSync(`${layers}/upper`, owner.uid, owner.gid);
   const layout = `lowerdir=${lower},upperdir=${layers}/upper,workdir=${layers}/work`;
-  mount("overlay", merged, "overlay", mountFlag.noSuid | mountFlag.noDev, layout);
+  mount("overlay", merged, mountFlag.noSuid | mountFlag.noDev, layout);
   return merged;
 }
 

@@ -24,9 +24,17 @@ export function openWorkspace(path: string, owner: Owner, roots: readonly string
 
 /** The path below "/", where it names a folder below a root without any `.`, `..` or empty part. */
 function belowOf(path: string, roots: readonly string[]): string {
-  const plain = path.startsWith("/") && !path.includes("\0") && path.slice(1).split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  const plain =
+    path.startsWith("/") &&
+    !path.includes("\0") &&
+    path
+      .slice(1)
+      .split("/")
+      .every((part) => part !== "" && part !== "." && part !== "..");
   if (plain && roots.some((root) => path.startsWith(`${root}/`))) return path.slice(1);
-  throw new BrokerError("workspace-outside", undefined, { hint: "work below one of the folders that mayfly.yaml lists under sandbox.workspaces, and name it without '.', '..' or doubled slashes" });
+  throw new BrokerError("workspace-outside", undefined, {
+    hint: "work below one of the folders that mayfly.yaml lists under sandbox.workspaces, and name it without '.', '..' or doubled slashes",
+  });
 }
 
 function openFolder(top: number, below: string): number {

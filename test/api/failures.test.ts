@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { Code as Status } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { openClient } from "../../src/api/client.ts";
 import { exitOf, exits, outside } from "../../src/api/codes.ts";
@@ -227,6 +229,27 @@ describe("the table of codes", () => {
     for (const code of all) expect(exitOf(code)).toBeGreaterThanOrEqual(120);
     expect(Math.max(...all.map(exitOf))).toBeLessThanOrEqual(127);
     expect(new Set(Object.values(exits)).size).toBe(8);
+  });
+
+  test("is the table in the room's README", () => {
+    const rows = readFileSync("src/api/README.md", "utf8")
+      .split("\n")
+      .filter((line) => /^\| 12\d \|/.test(line));
+    const written = rows.flatMap((row) => {
+      const [, exit = "", , groups = ""] = row.split("|").map((cell) => cell.trim());
+      return groups.split("; ").flatMap((group) => {
+        const [, status, list = ""] = /^`(\w+)`: (.*)$/.exec(group) ?? [];
+        return list.split(", ").map((code) => `${code} ${status} ${exit}`);
+      });
+    });
+    const status = (code: Code) =>
+      (Status[outside[code].status] ?? "").replace(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+    expect(written.sort()).toEqual(
+      Object.keys(codes)
+        .filter(isCode)
+        .map((code) => `${code} ${status(code)} ${exitOf(code)}`)
+        .sort(),
+    );
   });
 
   test.each([

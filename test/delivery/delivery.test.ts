@@ -31,7 +31,11 @@ describe("the files that hand a credential over", () => {
   });
 
   it("are named as the template names them", () => {
-    const files = filesOf("db", { kind: "username-password", username: "bob", password: secret }, { files: { user: "username", pass: "password" } });
+    const files = filesOf(
+      "db",
+      { kind: "username-password", username: "bob", password: secret },
+      { files: { user: "username", pass: "password" } },
+    );
     expect(files).toEqual([
       { credential: "db", name: "user", content: "bob" },
       { credential: "db", name: "pass", content: secret },
@@ -40,7 +44,13 @@ describe("the files that hand a credential over", () => {
 
   it("are not made of a part that the material lacks; the word names it and never a value", () => {
     const ask = () => filesOf("db", { kind: "fields", fields: { one: secret } }, { files: { x: "two" } });
-    expect(ask).toThrow(expect.objectContaining({ code: "delivery-failed", message: 'the credential db has no part "two" that could be a file', hint: "it has one" }));
+    expect(ask).toThrow(
+      expect.objectContaining({
+        code: "delivery-failed",
+        message: 'the credential db has no part "two" that could be a file',
+        hint: "it has one",
+      }),
+    );
   });
 
   it("are not named by an upstream that would leave the folder", () => {

@@ -1,4 +1,15 @@
-import { closeSync, existsSync, lstatSync, mkdtempSync, openSync, readFileSync, readlinkSync, readSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -6,7 +17,8 @@ import { MemoryMount } from "../../src/delivery/memory-mount.ts";
 import { Secret } from "../../src/secret.ts";
 
 /** As root, another user's files; else one's own. */
-const reader = process.getuid?.() === 0 ? { uid: 77_000, gid: 77_000 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+const reader =
+  process.getuid?.() === 0 ? { uid: 77_000, gid: 77_000 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 
 describe("a memory mount", () => {
   let folder: string;
@@ -24,12 +36,19 @@ describe("a memory mount", () => {
     deliver("password", "first");
     expect(readFileSync(at("db/password"), "utf8")).toBe("first");
     expect([statSync(at("db/password")).mode & 0o777, statSync(at("db/password")).uid]).toEqual([0o400, reader.uid]);
-    for (const path of ["", "db", "db/..data/"]) expect([statSync(at(path)).mode & 0o777, statSync(at(path)).uid]).toEqual([0o500, reader.uid]);
+    for (const path of ["", "db", "db/..data/"])
+      expect([statSync(at(path)).mode & 0o777, statSync(at(path)).uid]).toEqual([0o500, reader.uid]);
   });
 
   it("swaps a credential's files as one", () => {
-    mount.deliver([{ credential: "db", name: "user", content: "a" }, { credential: "db", name: "password", content: Secret.of("1") }]);
-    mount.deliver([{ credential: "db", name: "user", content: "b" }, { credential: "db", name: "password", content: Secret.of("2") }]);
+    mount.deliver([
+      { credential: "db", name: "user", content: "a" },
+      { credential: "db", name: "password", content: Secret.of("1") },
+    ]);
+    mount.deliver([
+      { credential: "db", name: "user", content: "b" },
+      { credential: "db", name: "password", content: Secret.of("2") },
+    ]);
     expect([readlinkSync(at("db/..data")), readlinkSync(at("db/user"))]).toEqual(["..2", "..data/user"]);
     expect([readFileSync(at("db/user"), "utf8"), readFileSync(at("db/password"), "utf8")]).toEqual(["b", "2"]);
   });

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { compactVerify, decodeProtectedHeader } from "jose";
 import { beforeEach, describe, expect, it } from "vitest";
-import { createVerifier } from "../../src/identity/verify.ts";
 import { compileProfiles, issuersSchema } from "../../src/identity/issuers.ts";
 import { type KeySet, readKeySet } from "../../src/identity/keyset.ts";
 import { parseToken } from "../../src/identity/parse.ts";
 import { algorithms } from "../../src/identity/profile.ts";
+import { createVerifier } from "../../src/identity/verify.ts";
 import { Secret } from "../../src/secret.ts";
 import { audience, now, part } from "./issuer.ts";
 import { ManualClock } from "./manual-clock.ts";

@@ -1,4 +1,4 @@
-import { createHash, createHmac, generateKeyPairSync } from "node:crypto";
+import { createHash, createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BrokerError, type Code, codes } from "../../src/errors.ts";
 import type { Identity } from "../../src/identity/identity.ts";
@@ -23,6 +23,8 @@ import {
 import { ManualClock } from "./manual-clock.ts";
 
 const key = rsaKey("k1");
+/** Served without `alg`, as many issuers do: the profile alone says what it may sign with. */
+const plainKey = rsaKey("plain");
 const otherKey = rsaKey("k1");
 const ec = ecKey("e1");
 const encryption = rsaKey("enc");
@@ -36,7 +38,9 @@ let twin: TestIssuer;
 let verifier: Verifier;
 
 beforeAll(async () => {
-  github = await startIssuer(() => ({ keys: [key.jwk, ec.jwk, { ...encryption.jwk, use: "enc" }] }));
+  github = await startIssuer(() => ({
+    keys: [key.jwk, { ...plainKey.jwk, alg: undefined }, ec.jwk, { ...encryption.jwk, use: "enc" }],
+  }));
   generic = await startIssuer(() => ({ keys: [ec.jwk] }));
   twin = await startIssuer(() => ({ keys: [otherKey.jwk] }));
   const config = issuersSchema.parse({
@@ -110,6 +114,7 @@ const without = (name: string): Changes => ({ [name]: undefined });
 describe("tokens that are accepted", () => {
   it.each<[string, () => string]>([
     ["GitHub's own sample", () => token()],
+    ["a key that does not say its algorithm", () => signed(plainKey, headerOf(plainKey), githubClaims(github.url))],
     ["a typ in small letters", () => token({}, { typ: "jwt" })],
     ["no typ, as Buildkite writes it", () => signed(key, { alg: "RS256", kid: "k1" }, githubClaims(github.url))],
     ["a thumbprint of the certificate in the header", () => token({}, { x5t: "abc" })],
@@ -235,6 +240,14 @@ const algorithms: [string, () => string, Code][] = [
   ["RS256's signature as PS256", () => raw({ ...headerOf(key), alg: "PS256" }), "token-signature"],
   ["RS256's signature as RS512", () => raw({ ...headerOf(key), alg: "RS512" }), "token-signature"],
   ["ES256, rightly signed, where only RS256 may", () => signed(ec, headerOf(ec), githubClaims(github.url)), "token-signature"],
+  ...["RS384", "RS512"].map((alg): [string, () => string, Code] => [
+    `${alg}, rightly signed, where only RS256 may`,
+    () => {
+      const input = `${part({ alg, kid: "plain", typ: "JWT" })}.${part(githubClaims(github.url))}`;
+      return `${input}.${sign(alg.replace("RS", "sha"), Buffer.from(input), plainKey.privateKey).toString("base64url")}`;
+    },
+    "token-signature",
+  ]),
   ["RS256 against a key for ES256", () => raw({ ...headerOf(key), kid: "e1" }), "token-signature"],
 ];
 
@@ -450,6 +463,10 @@ describe.each([
 });
 
 describe("while tokens are refused", () => {
+  it("one that is too long is not even looked at", async () => {
+    expect(await refusal(`${token().split(".")[0]}.${"a".repeat(1 << 20)}.AA`)).toMatchObject({ detail: "longer than 16 KiB" });
+  });
+
   it("nothing but the issuers' own documents is asked for", async () => {
     await refusal(raw({ ...headerOf(key), jku: `${generic.url}/evil` }));
     expect([...github.asked.keys(), ...generic.asked.keys()].sort()).toEqual(

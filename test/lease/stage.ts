@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { z } from "zod";
 import { catalogue } from "../../providers/catalogue.ts";
 import type { BrokerError } from "../../src/errors.ts";
@@ -14,6 +15,7 @@ import type { GrantedCredential } from "../../src/policy/grant.ts";
 import type { Secret } from "../../src/secret.ts";
 import { systemClock } from "../../src/time.ts";
 import { openVaultBench, type VaultBench } from "../providers/vault-bench.ts";
+import { vaultMissing } from "../servers/missing.ts";
 
 /** What a test's grant asks for, each under its own name. */
 export interface Wanted {
@@ -47,6 +49,8 @@ export interface Begun {
 export interface Stage extends AsyncDisposable {
   readonly bench: VaultBench;
   readonly ledger: Ledger;
+  /** One that takes nothing down. */
+  readonly closedLedger: Ledger;
   readonly providers: Map<string, Provider<unknown>>;
   readonly minting: Minting;
   /** Secrets that the log was told to hide, and no longer is. */
@@ -59,16 +63,12 @@ export interface Stage extends AsyncDisposable {
   story(lease: string): Promise<readonly string[]>;
 }
 
-export async function openStage(): Promise<Stage> {
+async function openStage(): Promise<Stage> {
   const stack = new AsyncDisposableStack();
   const bench = stack.use(await openVaultBench());
-  const folder = await mkdtemp(join(tmpdir(), "mayfly-lease-"));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
-  const loaded = await loadLedger();
-  const key = generateKeyPairSync("ed25519").privateKey;
-  const ledger = stack.use(
-    await loaded.open({ path: join(folder, "ledger.db"), key, origin: "mayfly.test/lease", clock: systemClock }),
-  );
+  const ledger = await openLedger(stack);
+  const closedLedger = await openLedger(stack);
+  await closedLedger[Symbol.asyncDispose]();
   const local = catalogue.get("local")?.configure({}, { clock: systemClock, authority: bench.authority });
   if (local === undefined) throw new Error("the catalogue has no local");
   const providers = new Map([
@@ -86,6 +86,7 @@ export async function openStage(): Promise<Stage> {
   return {
     bench,
     ledger,
+    closedLedger,
     providers,
     minting: { ...room, protect },
     hidden,
@@ -108,6 +109,38 @@ export async function openStage(): Promise<Stage> {
     story: async (lease) => (await ledger.entries({ limit: 1_000, about: lease })).map(({ event }) => event.kind),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** The stage of a whole file. Without the servers each of its tests is skipped, with the reason. */
+export function useStage(): () => Stage {
+  const reason = vaultMissing();
+  let stage: Stage | undefined;
+  beforeAll(async () => {
+    if (reason === undefined) stage = await openStage();
+  });
+  beforeEach(({ skip }) => void (reason !== undefined && skip(reason)));
+  afterAll(() => stage?.[Symbol.asyncDispose]());
+  return () => {
+    if (stage === undefined) throw new Error(reason);
+    return stage;
+  };
+}
+
+/** Upstream, in the ledger and in the log's memory. */
+export async function expectNothingLeft(stage: Stage): Promise<void> {
+  expect(await aliveUpstream(stage)).toEqual([]);
+  expect(await stage.ledger.openLeases()).toEqual([]);
+  expect(stage.hidden.size).toBe(0);
+}
+
+async function openLedger(stack: AsyncDisposableStack): Promise<Ledger> {
+  const folder = await mkdtemp(join(tmpdir(), "mayfly-lease-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const key = generateKeyPairSync("ed25519").privateKey;
+  const loaded = await loadLedger();
+  return stack.use(
+    await loaded.open({ path: join(folder, "ledger.db"), key, origin: "mayfly.test/lease", clock: systemClock }),
+  );
 }
 
 async function recordOf(ledger: Ledger, lease: string): Promise<LeaseRecord> {

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import type { Ledger } from "../../src/ledger/ledger.ts";
-import { refuseOldSqlite } from "../../src/ledger/sqlite/database.ts";
+import { noteSigner } from "../../src/ledger/note.ts";
+import { openDatabase, refuseOldSqlite } from "../../src/ledger/sqlite/database.ts";
+import { Log } from "../../src/ledger/sqlite/log.ts";
 import { loadLedger } from "../../src/ledger/thread.ts";
 import { firstOutput, startAppender } from "./appender-process.ts";
-import { newFolder, newKey, origin, read, SetClock } from "./fixture.ts";
+import { newFolder, newKey, noon, origin, read, SetClock } from "./fixture.ts";
 
 const key = newKey();
 const openAt = async (path: string, change: { readonly origin?: string; readonly key?: typeof key } = {}): Promise<Ledger> => {
@@ -129,6 +131,37 @@ describe("a ledger's file", () => {
   });
 });
 
+describe("an open database", () => {
+  test.each([
+    ["journal_mode", "wal"],
+    ["synchronous", 2],
+    ["locking_mode", "exclusive"],
+    ["foreign_keys", 1],
+    ["trusted_schema", 0],
+    ["cell_size_check", 1],
+  ])("has %s = %s", async (pragma, value) => {
+    const database = openDatabase(await aLedgerFile(), () => undefined);
+    const setting = database.prepare(`PRAGMA ${pragma}`).get();
+    database.close();
+    expect(setting).toEqual({ [pragma]: value });
+  });
+
+  test("whose commit was said to fail, and did not, is read again", async () => {
+    const database = openDatabase(await aLedgerFile(), () => undefined);
+    const log = new Log(database, noteSigner(origin, key));
+    log.load();
+    const before = log.mark();
+    log.write(noon, read("persisted"), []);
+    log.seal(before);
+    expect(log.isCurrent()).toBe(true);
+    log.returnTo(before);
+    expect([log.isCurrent(), log.size]).toEqual([false, 50]);
+    log.load();
+    expect([log.isCurrent(), log.size]).toEqual([true, 51]);
+    database.close();
+  });
+});
+
 describe("a second opener", () => {
   test("in the same process is refused, and the first one goes on", async () => {
     const path = await aLedgerFile();
@@ -161,6 +194,21 @@ describe("SQLite", () => {
   });
   test.each(["3.51.2", "3.50.99", "3.7.0", "2.99.99", "0", ""])("%s is refused, since it can lose commits", (version) => {
     expect(() => refuseOldSqlite(version)).toThrow(expect.objectContaining({ code: "environment-unfit" }));
+  });
+});
+
+describe("a busy ledger", () => {
+  test("lets no more than ten thousand calls wait, and takes more once they are answered", { timeout: 60_000 }, async () => {
+    const loaded = await loadLedger();
+    const path = join(newFolder(), "ledger.db");
+    await using ledger = await loaded.open({ path, key, origin, clock: new SetClock(), deadline: 50_000 });
+    const outcomes = await Promise.allSettled(Array.from({ length: 10_100 }, () => ledger.status()));
+    expect(outcomes.slice(10_000).every(({ status }) => status === "rejected")).toBe(true);
+    expect(outcomes.at(-1)).toMatchObject({
+      reason: { code: "ledger-unavailable", detail: "too many calls wait for the ledger" },
+    });
+    expect(outcomes.slice(0, 10_000).every(({ status }) => status === "fulfilled")).toBe(true);
+    expect(await ledger.append([read("on")])).toHaveLength(1);
   });
 });
 

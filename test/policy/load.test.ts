@@ -1,7 +1,7 @@
-import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/errors.ts";
 import { checkTemplates, loadPolicy } from "../../src/policy/load.ts";
@@ -65,6 +65,7 @@ describe("a folder of templates", () => {
     ["a name with a blank", () => put("b c.yaml", template(who, "x")), 'holds "b c.yaml"'],
     ["bytes that are not UTF-8", () => put("b.yaml", Buffer.from([0x61, 0xff])), "b.yaml: not UTF-8"],
     ["a file that is too long", () => put("b.yaml", "#".repeat(262_145)), "b.yaml: longer than 256 KiB"],
+    ["a file too long to be read at all", () => truncate(join(path, "a.yaml"), 2 ** 34), "a.yaml: longer than 256 KiB"],
     ["one bad template among good ones", () => put("b.yaml", template("who: {}", "x")), "b.yaml:3: who: name the issuer"],
   ])("%s does not load", async (_, prepare, why) => {
     await prepare();

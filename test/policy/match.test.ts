@@ -81,6 +81,15 @@ describe("who does not match", () => {
     expect(match({ name: "t", who }, identityWith({ repository_id: "1" }, { trust: "unknown" })).matched).toBe(false);
   });
 
+  it("a claim that only the object's prototype has", () => {
+    const who = whoSchema.parse({ ...base, inherited: "x" });
+    const identity = {
+      ...identityWith({}),
+      claims: Object.setPrototypeOf({ repository_id: "1" }, { inherited: "x" }) as Record<string, Claim>,
+    };
+    expect(match({ name: "t", who }, identity).matched).toBe(false);
+  });
+
   it("a template without a line, which could not load, matches nobody", () => {
     expect(match({ name: "t", who: [] }, identityWith({})).matched).toBe(false);
   });

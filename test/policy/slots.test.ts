@@ -49,6 +49,8 @@ describe("filling slots", () => {
 
   it("a claim that every object inherits is absent", () => {
     expect(() => fill(parse("name", "{constructor}"), {})).toThrow("the claim constructor cannot fill its slot");
+    const claims = Object.setPrototypeOf({}, { inherited: "x" }) as Record<string, unknown>;
+    expect(() => fill(parse("name", "{inherited}"), claims)).toThrow("the claim inherited cannot fill its slot");
   });
 
   it("a value with a slot in it is not filled again", () => {

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, it } from "vitest";
 import { deferred } from "../../src/sandbox/deferred.ts";
-import { openJob, runIn, sh, startIn, startWorld, whyNotHere, type World } from "./fixture.ts";
+import { openJob, runIn, sh, startIn, startWorld, type World, whyNotHere } from "./fixture.ts";
 import { initOf, instanceOf, nodeOf, running, tracesOf, until } from "./traces.ts";
 
 describe("the death of sandboxd", () => {
@@ -16,23 +16,26 @@ describe("the death of sandboxd", () => {
     ["sandboxd itself", nodeOf],
   ];
 
-  it.each(victims.flatMap(([who, pid]) => [false, true].map((frozen) => ({ who, pid, frozen }))))("by kill -9 of $who, with a frozen job: $frozen, leaves nothing", async ({ pid, frozen }) => {
-    await using world = await startWorld();
-    const instance = instanceOf(world);
-    const sandbox = await openJob(world, { command: ["sh", "-c", "echo on; sleep 98762 & sleep 98762"] });
-    await sandbox.deliver([{ credential: "db", name: "password", content: "x".repeat(40) }]);
-    const on = deferred<void>();
-    const ending = runIn(sandbox, { output: async () => on.resolve() }).catch((error: unknown) => error);
-    await on.promise;
-    expect(tracesOf(instance, world.folder).length).toBeGreaterThan(3);
-    if (frozen) await sandbox.freeze();
-    process.kill(pid(world), "SIGKILL");
-    const gone = await until(() => tracesOf(instance, world.folder).length === 0 && running("sleep 98762").length === 0);
-    expect(tracesOf(instance, world.folder)).toEqual([]);
-    expect(gone).toBeLessThan(1500);
-    expect(await ending).toMatchObject({ code: "sandbox-failed" });
-    await sandbox.remove();
-  });
+  it.each(victims.flatMap(([who, pid]) => [false, true].map((frozen) => ({ who, pid, frozen }))))(
+    "by kill -9 of $who, with a frozen job: $frozen, leaves nothing",
+    async ({ pid, frozen }) => {
+      await using world = await startWorld();
+      const instance = instanceOf(world);
+      const sandbox = await openJob(world, { command: ["sh", "-c", "echo on; sleep 98762 & sleep 98762"] });
+      await sandbox.deliver([{ credential: "db", name: "password", content: "x".repeat(40) }]);
+      const on = deferred<void>();
+      const ending = runIn(sandbox, { output: async () => on.resolve() }).catch((error: unknown) => error);
+      await on.promise;
+      expect(tracesOf(instance, world.folder).length).toBeGreaterThan(3);
+      if (frozen) await sandbox.freeze();
+      process.kill(pid(world), "SIGKILL");
+      const gone = await until(() => tracesOf(instance, world.folder).length === 0 && running("sleep 98762").length === 0);
+      expect(tracesOf(instance, world.folder)).toEqual([]);
+      expect(gone).toBeLessThan(1500);
+      expect(await ending).toMatchObject({ code: "sandbox-failed" });
+      await sandbox.remove();
+    },
+  );
 
   it("by the end of its lifeline is orderly, and says 0", async () => {
     await using world = await startWorld();

@@ -29,7 +29,9 @@ describe("a job's environment", () => {
 
   it("never has a denied name, whatever is passed", () => {
     const patterns = Object.values(deniedNames).flat();
-    const someName = fc.constantFrom(...patterns).chain((pattern) => fc.string().map((end) => pattern.replace("*", end.replaceAll(/[^A-Z_]/g, "X"))));
+    const someName = fc
+      .constantFrom(...patterns)
+      .chain((pattern) => fc.string().map((end) => pattern.replace("*", end.replaceAll(/[^A-Z_]/g, "X"))));
     fc.assert(
       fc.property(someName, fc.array(fc.constantFrom("*", ...patterns)), (name, pass) => {
         expect(Object.keys(passed({ [name]: "x" }, pass))).toEqual([]);
@@ -39,7 +41,12 @@ describe("a job's environment", () => {
 
   it("has its own PATH and HOME, whatever the runner's are", () => {
     const environment = jobEnvironment({ PATH: "/evil", HOME: "/root", CI: "true" }, ["PATH", "HOME", "CI"]);
-    expect(environment).toMatchObject({ CI: "true", HOME: "/home/job", PATH: expect.stringMatching(/^\/usr\/local/), MAYFLY_WORKSPACE: "/workspace" });
+    expect(environment).toMatchObject({
+      CI: "true",
+      HOME: "/home/job",
+      PATH: expect.stringMatching(/^\/usr\/local/),
+      MAYFLY_WORKSPACE: "/workspace",
+    });
   });
 
   it("knows a pattern by its last character only", () => {

@@ -45,7 +45,14 @@ describe("what doctor says", () => {
   });
 
   it("is the same set of facts each time", () => {
-    expect(hostFindings().map(({ name }) => name)).toEqual(["node", "kernel", "init", "user namespaces", "core dumps", "/dev/null"]);
+    expect(hostFindings().map(({ name }) => name)).toEqual([
+      "node",
+      "kernel",
+      "init",
+      "user namespaces",
+      "core dumps",
+      "/dev/null",
+    ]);
   });
 
   const reason = whyNotHere("crun");
@@ -55,7 +62,9 @@ describe("what doctor says", () => {
 
     it("names the runtime that ran a job, and nothing is bad here", async () => {
       const findings = await probeHost({ program: [process.execPath, entry], config: undefined, clock: systemClock });
-      expect(findings.map(({ name }) => name)).toEqual(expect.arrayContaining(["runtime", "limits", "secret memory", "workspace ids", "seccomp"]));
+      expect(findings.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(["runtime", "limits", "secret memory", "workspace ids", "seccomp"]),
+      );
       expect(findings.filter(({ state }) => state === "bad")).toEqual([]);
     });
 

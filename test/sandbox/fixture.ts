@@ -37,7 +37,10 @@ export async function startWorld(sandbox: Readonly<Record<string, unknown>> = {}
   const workspace = `${folder}/work/project`;
   mkdirSync(workspace, { recursive: true });
   chownSync(workspace, runner.uid, runner.gid);
-  writeFileSync(`${folder}/mayfly.yaml`, JSON.stringify({ sandbox: { workspaces: [`${folder}/work`], grace: "300ms", ...sandbox } }));
+  writeFileSync(
+    `${folder}/mayfly.yaml`,
+    JSON.stringify({ sandbox: { workspaces: [`${folder}/work`], grace: "300ms", ...sandbox } }),
+  );
   const child = await startIn(folder);
   const end = async () => {
     await child.stop();
@@ -49,7 +52,13 @@ export async function startWorld(sandbox: Readonly<Record<string, unknown>> = {}
 /** sandboxd on the configuration in this folder. */
 export function startIn(folder: string): Promise<SandboxdChild> {
   const program = [process.execPath, fileURLToPath(new URL("./sandboxd-entry.ts", import.meta.url))];
-  return startSandboxd({ program, config: `${folder}/mayfly.yaml`, socket: `${folder}/sandboxd.sock`, serveUid: 0, clock: systemClock });
+  return startSandboxd({
+    program,
+    config: `${folder}/mayfly.yaml`,
+    socket: `${folder}/sandboxd.sock`,
+    serveUid: 0,
+    clock: systemClock,
+  });
 }
 
 let made = 0;
@@ -65,7 +74,15 @@ export interface Wanted {
 
 export function planOf(world: Pick<World, "workspace">, wanted: Wanted = {}): SandboxPlan {
   made += 1;
-  const isolation = { memory: 2 ** 28, cpus: 2, pids: 128, timeout: 15_000, environment: { pass: ["CI"] }, tolerate: {}, ...wanted.isolation };
+  const isolation = {
+    memory: 2 ** 28,
+    cpus: 2,
+    pids: 128,
+    timeout: 15_000,
+    environment: { pass: ["CI"] },
+    tolerate: {},
+    ...wanted.isolation,
+  };
   return {
     id: `job-${process.pid}-${made}`,
     owner: wanted.owner ?? runner,
@@ -108,7 +125,11 @@ export async function runIn(sandbox: Sandbox, given: Given = {}): Promise<Seen> 
 }
 
 /** Opens, arms, delivers, runs and removes one job. */
-export async function run(world: World, command: readonly string[], wanted: Wanted & Given & { readonly secrets?: readonly Secret[]; readonly files?: readonly DeliveredFile[] } = {}): Promise<Seen> {
+export async function run(
+  world: World,
+  command: readonly string[],
+  wanted: Wanted & Given & { readonly secrets?: readonly Secret[]; readonly files?: readonly DeliveredFile[] } = {},
+): Promise<Seen> {
   await using sandbox = await openJob(world, { ...wanted, command });
   await sandbox.arm(wanted.secrets ?? []);
   await sandbox.deliver(wanted.files ?? []);

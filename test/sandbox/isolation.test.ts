@@ -15,7 +15,14 @@ describe("a template's sandbox part", () => {
   });
 
   it("is read as written", () => {
-    const written = { env: { pass: ["CI", "GITHUB_*"] }, memory: "512MiB", cpus: 0.5, pids: 64, timeout: "90s", tolerate: { "pids-limit": "an old kernel on the edge hosts" } };
+    const written = {
+      env: { pass: ["CI", "GITHUB_*"] },
+      memory: "512MiB",
+      cpus: 0.5,
+      pids: 64,
+      timeout: "90s",
+      tolerate: { "pids-limit": "an old kernel on the edge hosts" },
+    };
     expect(isolationSchema.parse(written)).toEqual({
       memory: 2 ** 29,
       cpus: 0.5,
@@ -48,7 +55,12 @@ describe("a template's sandbox part", () => {
 
 describe("mayfly.yaml's sandbox part", () => {
   it("left out, admits no workspace at all", () => {
-    expect(sandboxConfigSchema.parse(undefined)).toMatchObject({ runtime: "auto", workspaces: [], jobs: 8, uids: { first: 0x7000_0000 } });
+    expect(sandboxConfigSchema.parse(undefined)).toMatchObject({
+      runtime: "auto",
+      workspaces: [],
+      jobs: 8,
+      uids: { first: 0x7000_0000 },
+    });
   });
 
   it.each<[string, unknown]>([

@@ -1,9 +1,9 @@
-import { statSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Secret } from "../../src/secret.ts";
 import { deferred } from "../../src/sandbox/deferred.ts";
-import { openJob, planOf, runIn, sh, startWorld, whyNotHere, type World } from "./fixture.ts";
+import { Secret } from "../../src/secret.ts";
+import { openJob, planOf, runIn, sh, startWorld, type World, whyNotHere } from "./fixture.ts";
 import { insideOf, running as runningLike, until } from "./traces.ts";
 
 describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
@@ -19,23 +19,33 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
     expect((await sh(world, `exit ${code}`)).exit).toEqual({ kind: "exited", code });
   });
 
-  it.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const)("passes on %s to the command", async (name) => {
-    const heard = deferred<void>();
-    const signals = (async function* () {
-      await heard.promise;
-      yield name;
-    })();
-    let said = "";
-    const output = async (_: string, chunk: Uint8Array) => {
-      said += Buffer.from(chunk).toString();
-      if (said.includes("ready")) heard.resolve();
-    };
-    const { exit } = await sh(world, `trap 'echo got; exit 9' ${name.slice(3)}; echo ready; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; done`, { signals, output });
-    expect([exit, said.includes("got\n")]).toEqual([{ kind: "exited", code: 9 }, true]);
-  });
+  it.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const)(
+    "passes on %s to the command",
+    async (name) => {
+      const heard = deferred<void>();
+      const signals = (async function* () {
+        await heard.promise;
+        yield name;
+      })();
+      let said = "";
+      const output = async (_: string, chunk: Uint8Array) => {
+        said += Buffer.from(chunk).toString();
+        if (said.includes("ready")) heard.resolve();
+      };
+      const { exit } = await sh(
+        world,
+        `trap 'echo got; exit 9' ${name.slice(3)}; echo ready; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3; done`,
+        { signals, output },
+      );
+      expect([exit, said.includes("got\n")]).toEqual([{ kind: "exited", code: 9 }, true]);
+    },
+  );
 
   it("ends with its first process, whatever that left running", async () => {
-    const { exit, stdout } = await sh(world, "(trap '' TERM HUP; setsid sleep 98761 >/dev/null 2>&1 &) ; nohup sleep 98761 & echo done");
+    const { exit, stdout } = await sh(
+      world,
+      "(trap '' TERM HUP; setsid sleep 98761 >/dev/null 2>&1 &) ; nohup sleep 98761 & echo done",
+    );
     expect([exit, stdout]).toEqual([{ kind: "exited", code: 0 }, "done\n"]);
     expect(runningLike("sleep 98761")).toEqual([]);
   });
@@ -63,7 +73,9 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
     const seen = ticks;
     await sleep(100);
     expect(ticks).toBe(seen);
-    await expect(sandbox.deliver([{ credential: "db", name: "late", content: "x" }])).rejects.toMatchObject({ code: "delivery-failed" });
+    await expect(sandbox.deliver([{ credential: "db", name: "late", content: "x" }])).rejects.toMatchObject({
+      code: "delivery-failed",
+    });
     const removing = performance.now();
     await sandbox.remove();
     expect(performance.now() - removing).toBeLessThan(1000);
@@ -84,7 +96,13 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
   });
 
   it("gets its credentials before and while it runs, each change at once", async () => {
-    const sandbox = await openJob(world, { command: ["sh", "-c", "cat /run/mayfly/credentials/db/user; echo; read -r line; cat /run/mayfly/credentials/db/user /run/mayfly/credentials/aws/key"] });
+    const sandbox = await openJob(world, {
+      command: [
+        "sh",
+        "-c",
+        "cat /run/mayfly/credentials/db/user; echo; read -r line; cat /run/mayfly/credentials/db/user /run/mayfly/credentials/aws/key",
+      ],
+    });
     await sandbox.deliver([{ credential: "db", name: "user", content: "first" }]);
     const go = deferred<void>();
     const stdin = (async function* () {
@@ -95,7 +113,10 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
     const output = async (_: string, chunk: Uint8Array) => {
       said += Buffer.from(chunk).toString();
       if (said !== "first\n") return;
-      await sandbox.deliver([{ credential: "db", name: "user", content: "second" }, { credential: "aws", name: "key", content: " third" }]);
+      await sandbox.deliver([
+        { credential: "db", name: "user", content: "second" },
+        { credential: "aws", name: "key", content: " third" },
+      ]);
       go.resolve();
     };
     // Delivered from within the output's own turn, a deadlock would show here.
@@ -107,8 +128,27 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
 
   it.each(["..", "../x", "a/b", ".hidden", "", "-x", "x".repeat(65)])("refuses a file named %j", async (name) => {
     await using sandbox = await openJob(world);
-    await expect(sandbox.deliver([{ credential: "db", name, content: "x" }])).rejects.toMatchObject({ code: "delivery-failed" });
-    await expect(sandbox.deliver([{ credential: name, name: "x", content: "x" }])).rejects.toMatchObject({ code: "delivery-failed" });
+    await expect(sandbox.deliver([{ credential: "db", name, content: "x" }])).rejects.toMatchObject({
+      code: "delivery-failed",
+    });
+    await expect(sandbox.deliver([{ credential: name, name: "x", content: "x" }])).rejects.toMatchObject({
+      code: "delivery-failed",
+    });
+  });
+
+  it("fails as ours, with the runtime's own words for the operator, where the runtime fails", async () => {
+    const wrapper = `${world.folder}/runtime`;
+    writeFileSync(
+      wrapper,
+      `#!/bin/sh\ncase "$*" in *job-*) echo '{"msg":"no more mounts","level":"error"}' >"$4"; exit 1;; esac\nexec ${runtime} "$@"\n`,
+      { mode: 0o755 },
+    );
+    await using other = await startWorld({ runtime: wrapper });
+    await expect(sh(other, "true")).rejects.toMatchObject({
+      code: "sandbox-failed",
+      detail: expect.stringContaining("no more mounts"),
+    });
+    expect((await other.sandboxes.status()).running).toBe(0);
   });
 
   it("is not started twice", async () => {
@@ -124,7 +164,8 @@ describe.each(["crun", "runc"])("the life of a job of %s", (runtime) => {
 
   it("leaves nothing after fifty", async () => {
     const secrets = [Secret.of("a-secret-of-fifty-jobs")];
-    const five = () => Promise.all([0, 1, 2, 3, 4].map((index) => sh(world, `echo ${index} >>out; sleep 0.01; exit ${index}`, { secrets })));
+    const five = () =>
+      Promise.all([0, 1, 2, 3, 4].map((index) => sh(world, `echo ${index} >>out; sleep 0.01; exit ${index}`, { secrets })));
     await five();
     const before = insideOf(world);
     for (let batch = 0; batch < 10; batch += 1) await five();

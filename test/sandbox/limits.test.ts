@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Isolation, Sandbox } from "../../src/sandbox/sandbox.ts";
-import { openJob, runIn, sh, startWorld, whyNotHere, type World } from "./fixture.ts";
+import { openJob, runIn, sh, startWorld, type World, whyNotHere } from "./fixture.ts";
 
 describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
   const reason = whyNotHere(runtime);
   beforeEach(({ skip }) => void (reason !== undefined && skip(reason)));
   let world: World;
   beforeAll(async () => {
-    if (reason === undefined) world = await startWorld({ runtime, jobs: 2, memory: "1GiB", cpus: 4, pids: 200, timeout: "1m", scratch: "32MiB" });
+    if (reason === undefined)
+      world = await startWorld({ runtime, jobs: 2, memory: "1GiB", cpus: 4, pids: 200, timeout: "1m", scratch: "32MiB" });
   });
   afterAll(() => world?.[Symbol.asyncDispose]());
 
@@ -24,7 +25,9 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
   });
 
   it("does not call a job out of memory that killed itself, nor one that filled the page cache", async () => {
-    const { exit } = await sh(world, "head -c 150000000 /dev/zero >cache; cat cache >/dev/null; rm cache; sh -c 'kill -9 $$'", { isolation: { memory: 2 ** 26 } });
+    const { exit } = await sh(world, "head -c 150000000 /dev/zero >cache; cat cache >/dev/null; rm cache; sh -c 'kill -9 $$'", {
+      isolation: { memory: 2 ** 26 },
+    });
     expect(exit).toEqual({ kind: "exited", code: 137 });
   });
 
@@ -35,19 +38,27 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
   });
 
   it("stops a fork bomb at its number of processes", async () => {
-    const { stdout } = await sh(world, "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; echo all", { isolation: { pids: 20, timeout: 4000 } });
+    const { stdout } = await sh(world, "i=0; while [ $i -lt 60 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; echo all", {
+      isolation: { pids: 20, timeout: 4000 },
+    });
     expect(stdout).not.toContain("all");
   });
 
   it("gives half a processor's time where it may have half of one", async () => {
-    const { stdout } = await sh(world, "timeout 1 sh -c 'while :; do :; done'; awk '/^usage_usec|^cpu /{print $2}' /dev/null; times | tail -1", { isolation: { cpus: 0.5 } });
+    const { stdout } = await sh(
+      world,
+      "timeout 1 sh -c 'while :; do :; done'; awk '/^usage_usec|^cpu /{print $2}' /dev/null; times | tail -1",
+      { isolation: { cpus: 0.5 } },
+    );
     const [, minutes = "9", seconds = "9"] = /^([0-9]+)m([0-9.]+)s/.exec(stdout) ?? [];
     expect(Number(minutes) * 60 + Number(seconds)).toBeLessThan(0.75);
   });
 
   it("ends a job that ignores TERM when its time is over", async () => {
     const started = performance.now();
-    const { exit, stdout } = await sh(world, "trap 'echo asked' TERM; echo on; while :; do sleep 1; done", { isolation: { timeout: 400 } });
+    const { exit, stdout } = await sh(world, "trap 'echo asked' TERM; echo on; while :; do sleep 1; done", {
+      isolation: { timeout: 400 },
+    });
     expect(exit.kind).toBe("timeout");
     expect(stdout).toBe("on\nasked\n");
     expect(performance.now() - started).toBeLessThan(2500);
@@ -65,7 +76,9 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
   it("gives each job at a time a range of ids of its own", async () => {
     await using one = await openJob(world, { command: ["cat", "/proc/self/uid_map"] });
     await using other = await openJob(world, { command: ["cat", "/proc/self/uid_map"] });
-    const [first, second] = [(await runIn(one)).stdout, (await runIn(other)).stdout].map((map) => Number(map.trim().split(/\s+/)[1]));
+    const [first, second] = [(await runIn(one)).stdout, (await runIn(other)).stdout].map((map) =>
+      Number(map.trim().split(/\s+/)[1]),
+    );
     expect(Math.abs((first ?? 0) - (second ?? 0))).toBe(65_536);
   });
 
@@ -75,7 +88,10 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
     ["pids", { pids: 201 }],
     ["timeout", { timeout: 61_000 }],
   ])("refuses more %s than sandboxd's own configuration admits", async (name, isolation) => {
-    await expect(openJob(world, { isolation })).rejects.toMatchObject({ code: "sandbox-unmet", message: expect.stringContaining(`more ${name} than`) });
+    await expect(openJob(world, { isolation })).rejects.toMatchObject({
+      code: "sandbox-unmet",
+      message: expect.stringContaining(`more ${name} than`),
+    });
   });
 
   it.each([
@@ -90,7 +106,11 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
     await expect(openJob(world, { command })).rejects.toMatchObject({ code: "command-not-found" });
   });
 
-  it.each([["by name", ["true"]], ["by path", ["/bin/true"]], ["through links", ["awk", "BEGIN{}"]]])("finds a command %s", async (_, command) => {
+  it.each([
+    ["by name", ["true"]],
+    ["by path", ["/bin/true"]],
+    ["through links", ["awk", "BEGIN{}"]],
+  ])("finds a command %s", async (_, command) => {
     await using job = await openJob(world, { command });
     expect((await runIn(job)).exit).toEqual({ kind: "exited", code: 0 });
   });

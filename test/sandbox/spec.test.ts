@@ -41,13 +41,18 @@ describe("the page of our isolation", () => {
     });
   });
 
-  it.each([2 ** 24, 2 ** 27, 2 ** 31, 2 ** 36])("keeps all memory file systems together below a memory limit of %i", (memory) => {
-    const text = JSON.stringify(specOf({ ...facts, limits: { ...facts.limits, memory, scratch: 2 ** 34 } }));
-    const sizes = [...text.matchAll(/"size=([0-9]+)(k?)"/g)].map(([, size, unit]) => Number(size) * (unit === "k" ? 1024 : 1));
-    expect(sizes.length).toBe(5);
-    const withoutDev = sizes.filter((size) => size !== 65_536 * 1024);
-    expect(withoutDev.reduce((sum, size) => sum + size, 0)).toBeLessThan(memory);
-  });
+  it.each([2 ** 24, 2 ** 27, 2 ** 31, 2 ** 36])(
+    "keeps all memory file systems together below a memory limit of %i",
+    (memory) => {
+      const text = JSON.stringify(specOf({ ...facts, limits: { ...facts.limits, memory, scratch: 2 ** 34 } }));
+      const sizes = [...text.matchAll(/"size=([0-9]+)(k?)"/g)].map(
+        ([, size, unit]) => Number(size) * (unit === "k" ? 1024 : 1),
+      );
+      expect(sizes.length).toBe(5);
+      const withoutDev = sizes.filter((size) => size !== 65_536 * 1024);
+      expect(withoutDev.reduce((sum, size) => sum + size, 0)).toBeLessThan(memory);
+    },
+  );
 
   it("is the same list of calls on both machines, and lists no call twice", () => {
     const names = seccompProfile("x64").syscalls.flatMap((rule) => (rule.args === undefined ? rule.names : []));
@@ -55,10 +60,15 @@ describe("the page of our isolation", () => {
     expect(seccompProfile("arm64").syscalls).toEqual(seccompProfile("x64").syscalls);
   });
 
-  it.each(["unshare", "mount", "ptrace", "bpf", "keyctl", "io_uring_setup", "userfaultfd", "setns", "clone3", "openat2"])("does not allow %s", (name) => {
-    const allowing = seccompProfile("x64").syscalls.filter((rule) => rule.action === "SCMP_ACT_ALLOW" && rule.names.includes(name));
-    expect(allowing).toEqual([]);
-  });
+  it.each(["unshare", "mount", "ptrace", "bpf", "keyctl", "io_uring_setup", "userfaultfd", "setns", "clone3", "openat2"])(
+    "does not allow %s",
+    (name) => {
+      const allowing = seccompProfile("x64").syscalls.filter(
+        (rule) => rule.action === "SCMP_ACT_ALLOW" && rule.names.includes(name),
+      );
+      expect(allowing).toEqual([]);
+    },
+  );
 
   it("names only system calls that a kernel has", ({ skip }) => {
     const headers = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
@@ -66,7 +76,9 @@ describe("the page of our isolation", () => {
     const header = readFileSync(headers, "utf8");
     const known = new Set([...header.matchAll(/__NR_([a-z0-9_]+)/g)].map(([, name]) => name));
     const newer = ["fchmodat2", "cachestat", "mseal", "futex_wake", "futex_wait", "futex_requeue"];
-    const unknown = seccompProfile("x64").syscalls.flatMap((rule) => rule.names).filter((name) => !known.has(name) && !newer.includes(name));
+    const unknown = seccompProfile("x64")
+      .syscalls.flatMap((rule) => rule.names)
+      .filter((name) => !known.has(name) && !newer.includes(name));
     expect(unknown).toEqual([]);
   });
 });

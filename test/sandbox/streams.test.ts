@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { deferred } from "../../src/sandbox/deferred.ts";
 import { Secret } from "../../src/secret.ts";
-import { run, runIn, openJob, sh, startWorld, whyNotHere, type World } from "./fixture.ts";
+import { openJob, run, runIn, sh, startWorld, type World, whyNotHere } from "./fixture.ts";
 
 async function* chunks(count: number, size: number): AsyncGenerator<Uint8Array> {
   for (let index = 0; index < count; index += 1) yield Buffer.alloc(size, index);
@@ -74,7 +74,11 @@ describe.each(["crun", "runc"])("the streams of a job of %s", (runtime) => {
 
   it("hide secrets that are split between writes, on either stream", async () => {
     const secret = Secret.of("Xk29-split-secret-value");
-    const { stdout, stderr } = await sh(world, "printf 'a Xk29-spl'; sleep 0.1; printf 'it-secret-value z'; printf 'Xk29-split-secret-value' >&2", { secrets: [secret] });
+    const { stdout, stderr } = await sh(
+      world,
+      "printf 'a Xk29-spl'; sleep 0.1; printf 'it-secret-value z'; printf 'Xk29-split-secret-value' >&2",
+      { secrets: [secret] },
+    );
     expect([stdout, stderr]).toEqual(["a *** z", "***"]);
   });
 

@@ -13,8 +13,12 @@ export function instanceOf({ child }: World): string {
 
 /** Everything on the host that carries the instance's or the test folder's name. */
 export function tracesOf(instance: string, folder: string): readonly string[] {
-  const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "2", "-name", `mayfly-${instance}`], { encoding: "utf8" }).stdout;
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(folder) || line.includes(instance));
+  const groups = spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "2", "-name", `mayfly-${instance}`], {
+    encoding: "utf8",
+  }).stdout;
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(folder) || line.includes(instance));
   const homes = readdirSync("/run").filter((name) => name.includes(instance));
   return [...groups.split("\n").filter((line) => line !== ""), ...mounts, ...homes, ...running(folder), ...running(instance)];
 }
@@ -54,14 +58,18 @@ export function insideOf(world: World) {
   const [init, node, instance] = [initOf(world), nodeOf(world), instanceOf(world)];
   const mounts = readFileSync(`/proc/${init}/mountinfo`, "utf8").split("\n");
   const home = `/proc/${init}/root/run/mayfly-sandboxd.${instance}`;
-  const groups = spawnSync("find", ["/sys/fs/cgroup", "-mindepth", "3", "-path", `*/mayfly-${instance}/*`, "-type", "d"], { encoding: "utf8" }).stdout;
+  const groups = spawnSync("find", ["/sys/fs/cgroup", "-mindepth", "3", "-path", `*/mayfly-${instance}/*`, "-type", "d"], {
+    encoding: "utf8",
+  }).stdout;
   return {
-    mounts: mounts.map((line) => line.split(" ")[4]).toSorted(),
+    mounts: mounts.map((line) => line.split(" ")[4] ?? "").toSorted((one, other) => one.localeCompare(other)),
     jobs: readdirSync(`${home}/jobs`),
     work: readdirSync(`${home}/work`),
     groups,
     processes: readFileSync(`/proc/${node}/task/${node}/children`, "utf8").trim(),
-    descriptors: readdirSync(`/proc/${node}/fd`).map((name) => descriptorOf(node, name)).toSorted(),
+    descriptors: readdirSync(`/proc/${node}/fd`)
+      .map((name) => descriptorOf(node, name))
+      .toSorted(),
   };
 }
 

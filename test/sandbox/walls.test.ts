@@ -11,7 +11,12 @@ describe("sandboxd's own walls", () => {
   it("are closed to every other user: its socket, its memory, its descriptors, its mounts", async () => {
     await using world = await startWorld();
     const node = nodeOf(world);
-    const asRunner = (command: string) => spawnSync("setpriv", ["--reuid", String(runner.uid), "--regid", String(runner.gid), "--clear-groups", "sh", "-c", command], { encoding: "utf8" });
+    const asRunner = (command: string) =>
+      spawnSync(
+        "setpriv",
+        ["--reuid", String(runner.uid), "--regid", String(runner.gid), "--clear-groups", "sh", "-c", command],
+        { encoding: "utf8" },
+      );
     for (const path of ["mem", "environ", "root/run", "fd", "maps"]) {
       expect(asRunner(`ls /proc/${node}/${path}/ 2>&1; head -c 1 /proc/${node}/${path}`).status, path).not.toBe(0);
     }

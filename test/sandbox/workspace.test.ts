@@ -1,10 +1,53 @@
 import { spawnSync } from "node:child_process";
-import { chownSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Code } from "../../src/errors.ts";
-import { openJob, runIn, runner, sh, startWorld, whyNotHere, type World } from "./fixture.ts";
+import { openJob, runIn, runner, sh, startWorld, type World, whyNotHere } from "./fixture.ts";
 
 const other = { uid: 54_999, gid: 54_999 };
+
+describe.each(["crun", "runc"])("a workspace on a file system without mapped mounts, with %s", (runtime) => {
+  const reason = whyNotHere(runtime);
+  beforeEach(({ skip }) => void (reason !== undefined && skip(reason)));
+
+  it("makes the job's user the owner, and nobody else of the host", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mayfly-ramfs-"));
+    spawnSync("mount", ["-t", "ramfs", "none", folder]);
+    try {
+      mkdirSync(`${folder}/project`);
+      chownSync(`${folder}/project`, runner.uid, runner.gid);
+      await using world = await startWorld({ runtime, workspaces: [folder] });
+      const files = [{ credential: "db", name: "user", content: "bob" }];
+      const script =
+        'echo made >file; cat /run/mayfly/credentials/db/user; awk \'{print $1, ($2 < 65536 ? "host" : "range"), $3}\' /proc/self/uid_map; echo anew >/dev/stdout';
+      const { stdout, stderr } = await sh(world, script, { workspace: `${folder}/project`, files });
+      expect([stderr, stdout]).toEqual(["", "bob0 range 1000\n1000 host 1\n1001 range 64535\nanew\n"]);
+      expect(statSync(`${folder}/project/file`)).toMatchObject(runner);
+      const overlaid = await sh(world, "cat file; echo changed >file; cat file", {
+        workspace: `${folder}/project`,
+        mode: "overlay",
+      });
+      expect(overlaid.stdout).toBe("made\nchanged\n");
+      const { findings } = await world.sandboxes.status();
+      expect(findings.find(({ name }) => name === "workspace ids")).toMatchObject({ state: "lacking" });
+    } finally {
+      spawnSync("umount", [folder]);
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
 
 describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   const reason = whyNotHere(runtime);
@@ -51,9 +94,15 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it("gives what the job wrote to the runner's user, who can read and delete all of it", async () => {
-    await sh(world, "mkdir -p deep/er && echo made >deep/er/file && chmod 700 deep && chmod 600 deep/er/file && ln -s file deep/er/link");
+    await sh(
+      world,
+      "mkdir -p deep/er && echo made >deep/er/file && chmod 700 deep && chmod 600 deep/er/file && ln -s file deep/er/link",
+    );
     expect(statSync(`${world.workspace}/deep/er/file`)).toMatchObject(runner);
-    const asRunner = (...command: string[]) => spawnSync("setpriv", ["--reuid", String(runner.uid), "--regid", String(runner.gid), "--clear-groups", ...command], { encoding: "utf8" });
+    const asRunner = (...command: string[]) =>
+      spawnSync("setpriv", ["--reuid", String(runner.uid), "--regid", String(runner.gid), "--clear-groups", ...command], {
+        encoding: "utf8",
+      });
     expect(asRunner("cat", `${world.workspace}/deep/er/file`).stdout).toBe("made\n");
     expect(asRunner("rm", "-r", `${world.workspace}/deep`).status).toBe(0);
     expect(readdirSync(world.workspace)).not.toContain("deep");
@@ -73,14 +122,18 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it("read-only: nothing can be written", async () => {
-    const { stdout } = await sh(world, "touch new 2>/dev/null && echo written || echo refused; ls | wc -l", { mode: "read-only" });
+    const { stdout } = await sh(world, "touch new 2>/dev/null && echo written || echo refused; ls | wc -l", {
+      mode: "read-only",
+    });
     expect(stdout).toMatch(/^refused\n[1-9]/);
   });
 
   it("overlay: the job may change everything, and the runner's files stay as they were", async () => {
     writeFileSync(`${world.workspace}/kept`, "old\n");
     chownSync(`${world.workspace}/kept`, runner.uid, runner.gid);
-    const { stdout, stderr } = await sh(world, "echo new >kept && cat kept && touch added && rm -f given && ls", { mode: "overlay" });
+    const { stdout, stderr } = await sh(world, "echo new >kept && cat kept && touch added && rm -f given && ls", {
+      mode: "overlay",
+    });
     expect(stderr).toBe("");
     expect(stdout.split("\n")[0]).toBe("new");
     expect(stdout).toContain("added");
@@ -90,7 +143,10 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it("overlay: what the job adds is limited", async () => {
-    const { stdout } = await sh(world, "head -c 100000000 /dev/zero >big 2>/dev/null; stat -c %s big", { mode: "overlay", isolation: { memory: 2 ** 27 } });
+    const { stdout } = await sh(world, "head -c 100000000 /dev/zero >big 2>/dev/null; stat -c %s big", {
+      mode: "overlay",
+      isolation: { memory: 2 ** 27 },
+    });
     expect(Number(stdout)).toBeLessThanOrEqual(2 ** 25);
   });
 

@@ -1,4 +1,4 @@
-import { openBaoPath, haveOpenBao } from "./openbao-binary.ts";
+import { haveOpenBao, openBaoPath } from "./openbao-binary.ts";
 import { postgresBinaries } from "./postgres.ts";
 
 /** Why the tests that need a real Vault cannot run here; undefined where they can. With MAYFLY_REQUIRE_SERVERS=1 the reporter fails on it. */

@@ -1,7 +1,7 @@
 import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
 import { createServer, request } from "node:https";
 import type { TLSSocket } from "node:tls";
+import * as x509 from "@peculiar/x509";
 
 /** An HTTPS server that demands a client certificate of one authority and says whom it saw. */
 export interface TlsServer extends AsyncDisposable {
@@ -74,7 +74,8 @@ export function visit(
   });
 }
 
-async function serverIdentity(): Promise<{ readonly key: string; readonly cert: string }> {
+/** A fresh key and its own certificate for `localhost`. */
+export async function serverIdentity(): Promise<{ readonly key: string; readonly cert: string }> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
   const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
