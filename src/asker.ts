@@ -1,11 +1,11 @@
 import type { Credentials, Peer } from "./contract.ts";
 import { BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
+import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
 import { digestOf, newHandle, parseIdentity, serialiseIdentity } from "./identity/session.ts";
 import type { SessionOpening } from "./ledger/ledger.ts";
 import type { Secret } from "./secret.ts";
-import { newId } from "./id.ts";
 import type { Duration } from "./time.ts";
 
 /** Who asks: a believed identity, and the session that its token would open or that it already stands in. */
@@ -40,7 +40,18 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
     until,
     identity: serialiseIdentity(identity),
     token: { key: token.key, forgetAfter: token.expiresAt + forgetTokensAfter },
-    event: { kind: "session-opened", session: id, issuer, subject, workload, job, trust, token: token.key, peer: peer.uid, until },
+    event: {
+      kind: "session-opened",
+      session: id,
+      issuer,
+      subject,
+      workload,
+      job,
+      trust,
+      token: token.key,
+      peer: peer.uid,
+      until,
+    },
   };
   return { kind: "opens", identity, opening, handle };
 }

@@ -1,4 +1,5 @@
 import type { Client, RunAsk, RunResult } from "./contract.ts";
+import { secretsIn } from "./delivery/delivery.ts";
 import type { House } from "./house.ts";
 import { Job } from "./job.ts";
 
@@ -22,9 +23,10 @@ export async function runJob(house: House, ask: RunAsk, client: Client): Promise
     await reached("recorded");
     const leases = await job.mint(run);
     await reached("minted");
-    await sandbox.arm(leases.secrets);
+    const files = job.filesFor(leases);
+    await sandbox.arm(secretsIn(files));
     await reached("armed");
-    await job.deliver(run, sandbox, leases);
+    await job.deliver(run, sandbox, leases, files);
     await reached("delivered");
     const exit = await job.start(run, sandbox);
     await reached("ran");

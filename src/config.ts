@@ -17,7 +17,12 @@ export interface Settings {
   readonly failpoint: Stop | undefined;
 }
 
-const defaults = { config: "/etc/mayfly/mayfly.yaml", run: "/run/mayfly", state: "/var/lib/mayfly", templates: "/etc/mayfly/templates" };
+const defaults = {
+  config: "/etc/mayfly/mayfly.yaml",
+  run: "/run/mayfly",
+  state: "/var/lib/mayfly",
+  templates: "/etc/mayfly/templates",
+};
 
 /** The process's environment, read here and nowhere else; a copy, so that nobody can change it for somebody else. */
 export function environment(): Readonly<Record<string, string | undefined>> {
@@ -37,7 +42,14 @@ export function settings(env: Readonly<Record<string, string | undefined>>): Set
 }
 
 /** A name of /etc/group or a number; numbers need no entry there. */
-const account = z.union([z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/), z.number().int().nonnegative().max(2 ** 32 - 2)]);
+const account = z.union([
+  z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/),
+  z
+    .number()
+    .int()
+    .nonnegative()
+    .max(2 ** 32 - 2),
+]);
 
 const folder = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
 
@@ -93,7 +105,8 @@ export function loadConfig(path: string, moved: Settings): Config {
   const flaw = document.errors[0];
   if (flaw !== undefined) throw invalid(path, flaw.message.split("\n")[0] ?? "is not YAML");
   const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
-  if (!parsed.success) throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+  if (!parsed.success)
+    throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
   const { run, state, templates } = parsed.data;
   return { ...parsed.data, run: moved.run ?? run, state: moved.state ?? state, templates: moved.templates ?? templates };
 }
@@ -102,7 +115,10 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new BrokerError("config-invalid", `${path} cannot be read`, { hint: "name the file with --config or MAYFLY_CONFIG", cause });
+    throw new BrokerError("config-invalid", `${path} cannot be read`, {
+      hint: "name the file with --config or MAYFLY_CONFIG",
+      cause,
+    });
   }
 }
 

@@ -12,7 +12,9 @@ export interface Peer {
 }
 
 /** How a run says who asks: a fresh identity token, or the handle of a session that one opened. */
-export type Credentials = { readonly kind: "token"; readonly token: Secret } | { readonly kind: "session"; readonly handle: Secret };
+export type Credentials =
+  | { readonly kind: "token"; readonly token: Secret }
+  | { readonly kind: "session"; readonly handle: Secret };
 
 export interface RunAsk {
   readonly peer: Peer;
@@ -29,7 +31,13 @@ export interface RunAsk {
 /** The job's streams, and word to the runner that its run stands, before the first byte of output. */
 export interface Client extends JobStreams {
   /** `handle` is set where the run's token opened the session: for later runs of the same CI job. */
-  accepted(run: { readonly run: string; readonly session: string; readonly handle: Secret | undefined; readonly template: string; readonly reason: string }): void;
+  accepted(run: {
+    readonly run: string;
+    readonly session: string;
+    readonly handle: Secret | undefined;
+    readonly template: string;
+    readonly reason: string;
+  }): void;
 }
 
 export interface RunResult {
@@ -63,7 +71,12 @@ export interface Broker {
   run(ask: RunAsk, client: Client): Promise<RunResult>;
   startSession(ask: { readonly peer: Peer; readonly token: Secret }): Promise<SessionStarted>;
   endSession(ask: { readonly peer: Peer; readonly handle: Secret }): Promise<void>;
-  contain(ask: { readonly scope: string; readonly closed: boolean; readonly who: string; readonly why: string }): Promise<{ readonly fence: number; readonly runsEnded: number; readonly leasesRevoked: number }>;
+  contain(ask: {
+    readonly scope: string;
+    readonly closed: boolean;
+    readonly who: string;
+    readonly why: string;
+  }): Promise<{ readonly fence: number; readonly runsEnded: number; readonly leasesRevoked: number }>;
   revokeLease(ask: { readonly lease: string; readonly who: string; readonly why: string }): Promise<LeaseRecord>;
   status(): Promise<BrokerStatus>;
 }

@@ -3,6 +3,7 @@ import { BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { Event } from "./ledger/entry.ts";
 import type { Denial } from "./policy/grant.ts";
 
 /** Who was refused, as far as was known by then. */
@@ -13,21 +14,23 @@ export interface Refused {
 }
 
 /** Records a refusal that came before anything was spent, and gives it back with the id that `mayfly explain` expands. */
-export async function denied(house: House, { peer, identity, denial }: Refused, error: BrokerError): Promise<BrokerError> {
+export async function denied(house: House, refused: Refused, error: BrokerError): Promise<BrokerError> {
   const { code, message, hint, detail } = error;
   const id = newId("denial", house.random);
-  await house.ledger.append([
-    {
-      kind: "denied",
-      denial: id,
-      code,
-      message,
-      peer: peer.uid,
-      issuer: identity?.issuer ?? null,
-      workload: identity?.workload ?? null,
-      policy: denial?.policy ?? null,
-      trace: denial?.trace ?? [],
-    },
-  ]);
+  await house.ledger.append([{ kind: "denied", denial: id, code, message, ...known(refused) }]);
   return new BrokerError(code, message, { id, cause: error, ...(hint && { hint }), ...(detail && { detail }) });
+}
+
+function known({
+  peer,
+  identity,
+  denial,
+}: Refused): Pick<Extract<Event, { kind: "denied" }>, "peer" | "issuer" | "workload" | "policy" | "trace"> {
+  return {
+    peer: peer.uid,
+    issuer: identity?.issuer ?? null,
+    workload: identity?.workload ?? null,
+    policy: denial?.policy ?? null,
+    trace: denial?.trace ?? [],
+  };
 }

@@ -3,7 +3,17 @@ import { join } from "node:path";
 import type { Clock } from "./time.ts";
 
 /** The places between the lines of the flow (`broker.ts`) at which a test can stop the world. */
-export const failpoints = ["verified", "decided", "reserved", "recorded", "minted", "armed", "delivered", "ran", "ended"] as const;
+export const failpoints = [
+  "verified",
+  "decided",
+  "reserved",
+  "recorded",
+  "minted",
+  "armed",
+  "delivered",
+  "ran",
+  "ended",
+] as const;
 
 export type Failpoint = (typeof failpoints)[number];
 

@@ -1,6 +1,6 @@
 import { type Asker, identify } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
-import { type Delivery, filesOf } from "./delivery/delivery.ts";
+import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
 import { denied } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
@@ -63,7 +63,13 @@ export class Job implements AsyncDisposable {
 
   decide(asker: Asker): JobGrant {
     const { template, step, command } = this.#ask;
-    const decision = decide(this.#house.policy(), { identity: asker.identity, template, step, command, now: this.#house.clock.now() });
+    const decision = decide(this.#house.policy(), {
+      identity: asker.identity,
+      template,
+      step,
+      command,
+      now: this.#house.clock.now(),
+    });
     if (decision.kind === "granted") return decision;
     this.#denial = decision;
     throw new BrokerError(decision.code, decision.message);
@@ -135,11 +141,21 @@ export class Job implements AsyncDisposable {
     return this.#leases;
   }
 
+  /** What a template does not deliver is never sent to the sandbox, not even to be masked. */
+  filesFor(leases: Leases<Delivery>): readonly DeliveredFile[] {
+    return leases.all.flatMap((lease) => filesOf(lease.credential, lease.material, lease.deliver));
+  }
+
   /** The record comes first: no credential is in a job that the ledger does not call delivered. */
-  async deliver(standing: Standing, sandbox: Sandbox, leases: Leases<Delivery>): Promise<void> {
+  async deliver(
+    standing: Standing,
+    sandbox: Sandbox,
+    leases: Leases<Delivery>,
+    files: readonly DeliveredFile[],
+  ): Promise<void> {
     await this.#fenced(standing);
     await this.#house.ledger.append(leases.all.map(({ lease }) => ({ kind: "delivered", lease })));
-    await sandbox.deliver(leases.all.flatMap((lease) => filesOf(lease.credential, lease.material, lease.deliver)));
+    await sandbox.deliver(files);
   }
 
   async start(standing: Standing, sandbox: Sandbox): Promise<Exit> {
@@ -165,7 +181,9 @@ export class Job implements AsyncDisposable {
   }
 
   async #endAll(): Promise<readonly LeaseOutcome[]> {
-    await this.#sandbox?.freeze().catch((error: unknown) => this.#house.log.warn({ error, run: this.#id }, "the job could not be frozen"));
+    await this.#sandbox
+      ?.freeze()
+      .catch((error: unknown) => this.#house.log.warn({ error, run: this.#id }, "the job could not be frozen"));
     const [outcomes] = await Promise.all([this.#leases?.end(revocationTime) ?? [], this.#sandbox?.remove()]);
     return outcomes;
   }
@@ -191,7 +209,12 @@ export class Job implements AsyncDisposable {
     const { log } = this.#house;
     log.info({ run: this.#id, error }, "a run was refused");
     try {
-      if (this.#standing === undefined) return await denied(this.#house, { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial }, error);
+      if (this.#standing === undefined)
+        return await denied(
+          this.#house,
+          { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial },
+          error,
+        );
       await this.#closed("refused", null, error.code);
     } catch (cause) {
       log.error({ run: this.#id, error: cause }, "a refusal could not be recorded");
@@ -215,5 +238,13 @@ export class Job implements AsyncDisposable {
 function scopesOf(grant: JobGrant, session: string): readonly string[] {
   const { identity, template, credentials } = grant;
   const providers = new Set(credentials.map(({ provider }) => `provider:${provider}`));
-  return ["all", `issuer:${identity.issuer}`, `workload:${identity.workload}`, `job:${identity.job}`, `session:${session}`, `template:${template}`, ...providers];
+  return [
+    "all",
+    `issuer:${identity.issuer}`,
+    `workload:${identity.workload}`,
+    `job:${identity.job}`,
+    `session:${session}`,
+    `template:${template}`,
+    ...providers,
+  ];
 }

@@ -1,4 +1,4 @@
-import { BrokerError } from "./errors.ts";
+import type { BrokerError } from "./errors.ts";
 
 /** The runs that this process holds: containment reaches them here, and the sweeper leaves their leases alone. */
 export class LiveRuns {

@@ -1,6 +1,5 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { catalogue } from "../providers/catalogue.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { processIo } from "./commands/process-io.ts";
@@ -14,6 +13,7 @@ import { serveCommand } from "./commands/serve.ts";
 const io = processIo();
 const version = "0.1.0";
 const main = fileURLToPath(import.meta.url);
+const catalogue = async () => (await import("../providers/catalogue.ts")).catalogue;
 const processes = [
   serveCommand(io, { catalogue, version, program: [process.execPath, ...process.execArgv, main] }),
   sandboxdCommand(io),

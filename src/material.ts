@@ -2,7 +2,12 @@ import { Secret } from "./secret.ts";
 
 /** What minting gives. A closed union: a delivery names the kinds it takes, and a mismatch does not load. */
 export type Material =
-  | { readonly kind: "aws-session"; readonly accessKeyId: string; readonly secretAccessKey: Secret; readonly sessionToken: Secret }
+  | {
+      readonly kind: "aws-session";
+      readonly accessKeyId: string;
+      readonly secretAccessKey: Secret;
+      readonly sessionToken: Secret;
+    }
   | { readonly kind: "bearer"; readonly token: Secret }
   | { readonly kind: "username-password"; readonly username: string; readonly password: Secret }
   | { readonly kind: "x509"; readonly certificate: string; readonly privateKey: Secret; readonly authority: string }

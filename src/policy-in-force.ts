@@ -12,7 +12,12 @@ export class PolicyInForce {
   readonly #ledger: Ledger;
   #policy: Policy<Delivery, Isolation>;
 
-  private constructor(folder: TemplatesFolder, rooms: Rooms<Delivery, Isolation>, ledger: Ledger, policy: Policy<Delivery, Isolation>) {
+  private constructor(
+    folder: TemplatesFolder,
+    rooms: Rooms<Delivery, Isolation>,
+    ledger: Ledger,
+    policy: Policy<Delivery, Isolation>,
+  ) {
     this.#folder = folder;
     this.#rooms = rooms;
     this.#ledger = ledger;

@@ -8,6 +8,8 @@ import { isolationSchema } from "./sandbox/isolation.ts";
 import type { Isolation } from "./sandbox/sandbox.ts";
 
 export type Catalogue = ReadonlyMap<string, BoundType>;
+/** Asked for by the verbs that need it: providers bring large libraries with them, and most verbs are quicker without. */
+export type LoadCatalogue = () => Promise<Catalogue>;
 export type Providers = ReadonlyMap<string, Provider<unknown>>;
 
 /** Every provider of mayfly.yaml, by its name there. Throws `config-invalid`. */
@@ -16,12 +18,20 @@ export function configureProviders({ providers }: Config, catalogue: Catalogue, 
     Object.entries(providers).map(([name, { type, ...rest }]) => {
       const bound = catalogue.get(type);
       if (bound !== undefined) return [name, bound.configure(rest, context)];
-      throw new BrokerError("config-invalid", `providers.${name}: there is no provider of type ${type}`, { hint: `there are ${[...catalogue.keys()].join(", ")}` });
+      throw new BrokerError("config-invalid", `providers.${name}: there is no provider of type ${type}`, {
+        hint: `there are ${[...catalogue.keys()].join(", ")}`,
+      });
     }),
   );
 }
 
 /** The parts of a template that are other rooms' words. */
 export function roomsOf({ issuers }: Config, providers: Providers): Rooms<Delivery, Isolation> {
-  return { providers, delivery: deliverySchema, isolation: isolationSchema, deliverable, issuers: new Set(Object.keys(issuers)) };
+  return {
+    providers,
+    delivery: deliverySchema,
+    isolation: isolationSchema,
+    deliverable,
+    issuers: new Set(Object.keys(issuers)),
+  };
 }

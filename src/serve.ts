@@ -23,6 +23,7 @@ import { accountOf, become, groupIdOf } from "./privileges.ts";
 import { type Catalogue, configureProviders, roomsOf } from "./rooms.ts";
 import { startSandboxd } from "./sandbox/child.ts";
 import { connectSandboxes } from "./sandbox/client.ts";
+import { closeThisProcess } from "./sandbox/closed.ts";
 import type { Sandboxes } from "./sandbox/sandbox.ts";
 import { createBroker } from "./service.ts";
 import type { Clock, Duration } from "./time.ts";
@@ -54,14 +55,22 @@ export async function serve(parts: ServeParts): Promise<void> {
   const { log, stop } = parts;
   await using stack = new AsyncDisposableStack();
   const loaded = await loadLedger();
+  stack.defer(() => loaded.stop());
   const sandboxd = await giveUpRoot(parts, stack);
+  closeThisProcess();
   const { house, policy, door } = await openHouse(parts, { loaded, sandboxes: sandboxd.sandboxes }, stack);
-  parts.onReload(() => void policy.reload().catch((error: unknown) => log.error({ error }, "the templates did not load, so the old ones stay")));
+  parts.onReload(
+    () =>
+      void policy.reload().catch((error: unknown) => log.error({ error }, "the templates did not load, so the old ones stay")),
+  );
   log.info({ sockets: door.paths, policy: policy.current.digest }, "the broker takes work");
   const reason = await Promise.race([stopped(stop.signal), loaded.ended, sandboxd.ended]);
   log.info({ reason, running: house.live.count }, "the broker shuts down");
   await door.close(stop.signal.aborted ? grace : 0);
-  if (!stop.signal.aborted) throw new BrokerError("environment-unfit", `the broker cannot go on: ${reason}`, { hint: "start it again; what it had issued, it then ends by itself" });
+  if (!stop.signal.aborted)
+    throw new BrokerError("environment-unfit", `the broker cannot go on: ${reason}`, {
+      hint: "start it again; what it had issued, it then ends by itself",
+    });
 }
 
 interface Sandboxd {
@@ -84,7 +93,10 @@ async function giveUpRoot({ config, configPath, program, clock }: ServeParts, st
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const child = await startSandboxd({ program, config: configPath, socket, serveUid: account.uid, clock });
   stack.defer(() => child.stop());
-  for (const [path, mode] of [[config.run, 0o750], [config.state, 0o700]] as const) {
+  for (const [path, mode] of [
+    [config.run, 0o750],
+    [config.state, 0o700],
+  ] as const) {
     mkdirSync(path, { recursive: true, mode });
     chownSync(path, account.uid, account.gid);
   }
@@ -107,7 +119,9 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
   const { clock, config, log } = parts;
   const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
   const key = await loadOrCreateSigningKey(join(config.state, "ledger.key"));
-  const ledger = stack.use(await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock }));
+  const ledger = stack.use(
+    await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock }),
+  );
   await ledger.append([{ kind: "started", version: parts.version, configuration: parts.configPath, host: hostname() }]);
   const providers = configureProviders(config, parts.catalogue, { clock, authority });
   const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
@@ -116,14 +130,28 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
   const live = new LiveRuns();
   const { patience, sweep } = config.leases;
   const room = { ledger, providers, clock, proofs: authority.proofs, patience };
-  const report = (error: BrokerError, lease: string | undefined) => log.warn({ error, lease }, "a lease could not be ended yet");
-  const sweeper = stack.use(new Sweeper({ ...room, held: (lease) => live.holds(lease), random: randomBytes, interval: sweep, settle: patience + settleTime, report }));
+  const report = (error: BrokerError, lease: string | undefined) =>
+    log.warn({ error, lease }, "a lease could not be ended yet");
+  const sweeper = stack.use(
+    new Sweeper({
+      ...room,
+      held: (lease) => live.holds(lease),
+      random: randomBytes,
+      interval: sweep,
+      settle: patience + settleTime,
+      report,
+    }),
+  );
   sweeper.start();
   const house: House = {
     clock,
     random: randomBytes,
     log,
-    verifier: createVerifier({ profiles: compileProfiles(config.issuers, (path) => readFileSync(path, "utf8")), fetch: issuerFetch, clock }),
+    verifier: createVerifier({
+      profiles: compileProfiles(config.issuers, (path) => readFileSync(path, "utf8")),
+      fetch: issuerFetch,
+      clock,
+    }),
     policy: () => policy.current,
     ledger,
     minting: { ...room, protect: (secrets) => log.hiding(secrets) },
@@ -144,9 +172,16 @@ async function closeLostRuns(ledger: Ledger): Promise<void> {
 
 async function openDoor({ config, clock, log, version, stop }: ServeParts, house: House, policy: PolicyInForce): Promise<Door> {
   const providers = Object.entries(config.providers).map(([name, { type }]) => ({ name, type }));
-  const about = { version, startedAt: clock.now(), issuers: Object.keys(config.issuers), providers, draining: () => stop.signal.aborted };
+  const about = {
+    version,
+    startedAt: clock.now(),
+    issuers: Object.keys(config.issuers),
+    providers,
+    draining: () => stop.signal.aborted,
+  };
   const broker = createBroker(house, about);
-  const record = (verb: "reload" | "drain", { who, why }: Reason) => house.ledger.append([{ kind: "operated", verb, about: "broker", who, why }]);
+  const record = (verb: "reload" | "drain", { who, why }: Reason) =>
+    house.ledger.append([{ kind: "operated", verb, about: "broker", who, why }]);
   return createDoor({
     broker,
     ledger: house.ledger,

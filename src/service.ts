@@ -58,13 +58,18 @@ async function contain(house: House, ask: Ask<"contain">): Promise<Awaited<Retur
 
 async function revokeLease(house: House, { lease, who, why }: Ask<"revokeLease">): Promise<LeaseRecord> {
   const found = (await house.ledger.openLeases()).find((record) => record.lease === lease);
-  if (found === undefined) throw new BrokerError("lease-unknown", undefined, { hint: "`mayfly lease list` shows those that live" });
+  if (found === undefined)
+    throw new BrokerError("lease-unknown", undefined, { hint: "`mayfly lease list` shows those that live" });
   await house.ledger.append([{ kind: "operated", verb: "revoke-lease", about: lease, who, why }]);
   return house.sweeper.endNow(found, "responder");
 }
 
 async function status(house: House, { draining, ...about }: About): Promise<BrokerStatus> {
-  const [sandboxes, ledger, open] = await Promise.all([house.sandboxes.status(), house.ledger.status(), house.ledger.openLeases()]);
+  const [sandboxes, ledger, open] = await Promise.all([
+    house.sandboxes.status(),
+    house.ledger.status(),
+    house.ledger.openLeases(),
+  ]);
   const policy = house.policy();
   const overdue = open.filter(({ attempts }) => attempts > 0);
   return {
@@ -75,9 +80,18 @@ async function status(house: House, { draining, ...about }: About): Promise<Brok
     ledger: { origin: ledger.origin, size: ledger.size, verifierKey: ledger.verifierKey },
     leases: { live: open.length, overdue: overdue.length },
     trouble: [
-      ...house.verifier.readiness().flatMap(({ issuer, trouble }) => (trouble === undefined ? [] : [{ code: "issuer-unavailable" as const, about: issuer }])),
-      ...overdue.map(({ lease, provider }) => ({ code: "provider-unavailable" as const, about: `${lease} of ${provider} could not be ended yet` })),
-      ...sandboxes.findings.flatMap(({ name, state }) => (state === "bad" ? [{ code: "sandbox-unmet" as const, about: name }] : [])),
+      ...house.verifier
+        .readiness()
+        .flatMap(({ issuer, trouble }) =>
+          trouble === undefined ? [] : [{ code: "issuer-unavailable" as const, about: issuer }],
+        ),
+      ...overdue.map(({ lease, provider }) => ({
+        code: "provider-unavailable" as const,
+        about: `${lease} of ${provider} could not be ended yet`,
+      })),
+      ...sandboxes.findings.flatMap(({ name, state }) =>
+        state === "bad" ? [{ code: "sandbox-unmet" as const, about: name }] : [],
+      ),
     ],
   };
 }

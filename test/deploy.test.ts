@@ -160,7 +160,7 @@ test("the sample configuration loads, and the sample template compiles against i
     onSignal: () => undefined,
     exit: () => undefined,
   };
-  const compiled = await readTemplates(io, catalogue, { config, folder: "deploy/templates" });
+  const compiled = await readTemplates(io, () => Promise.resolve(catalogue), { config, folder: "deploy/templates" });
   expect(compiled).toMatchObject({ kind: "policy" });
 });
 

@@ -17,34 +17,38 @@ export async function endLease(parts: ClientParts, handle: Handle, proof: Proof)
 
 /**
  * Finds the token that was made for this lease by its metadata. What it leased is not told by Vault, so the handle holds the engine's
- * path instead: `endLease` waits there until nothing that is past its end is left.
+ * path instead: `endLease` waits there until nothing that is past its end is left. For the same reason a token that is gone does not mean
+ * that nothing is left: its leases may still wait in Vault's queue, for a database that is down.
  */
 export async function findLease(
   parts: ClientParts,
-  intent: Intent,
+  { lease, latestExpiry }: Intent,
   { path, kind }: Filled<VaultOptions>,
   proof: Proof,
 ): Promise<Recovered> {
+  const found = (handle: Handle): Recovered => ({ kind: "found", ending: { kind: "revoke", handle, expiresAt: latestExpiry } });
   return asSweeper(parts, proof, async (client) => {
-    const accessor = await findToken(client, intent.lease, `auth/${parts.config.login.mount}/login`);
-    if (accessor === undefined) return { kind: "never-happened" };
-    const handle = kind === "kv" ? { accessor } : { accessor, path };
-    return { kind: "found", ending: { kind: "revoke", handle, expiresAt: intent.latestExpiry } };
+    const accessor = await findToken(client, lease, `auth/${parts.config.login.mount}/login`);
+    if (kind === "kv") return accessor === undefined ? { kind: "never-happened" } : found({ accessor });
+    if (accessor !== undefined) return found({ accessor, path });
+    return (await overdue(client, path)).length === 0 ? { kind: "never-happened" } : found({ path });
   });
 }
 
-/** How many tokens are looked at side by side: Vault has no search by metadata. */
-const atOnce = 16;
-
 async function findToken(client: VaultClient, lease: string, loginPath: string): Promise<string | undefined> {
   const accessors = await client.list("auth/token/accessors");
-  for (let from = 0; from < accessors.length; from += atOnce) {
-    const some = accessors.slice(from, from + atOnce);
-    const tokens = await Promise.all(some.map(async (accessor) => ({ accessor, token: await lookup(client, accessor) })));
-    const found = tokens.find(({ token }) => token !== undefined && isOurs(token, lease, loginPath));
-    if (found !== undefined) return found.accessor;
-  }
-  return undefined;
+  const tokens = await inParts(accessors, async (accessor) => ({ accessor, token: await lookup(client, accessor) }));
+  return tokens.find(({ token }) => token !== undefined && isOurs(token, lease, loginPath))?.accessor;
+}
+
+/** How many are looked at side by side: Vault has no search, so each is asked for. */
+const atOnce = 16;
+
+async function inParts<T, R>(items: readonly T[], look: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const seen: R[] = [];
+  for (let from = 0; from < items.length; from += atOnce)
+    seen.push(...(await Promise.all(items.slice(from, from + atOnce).map(look))));
+  return seen;
 }
 
 async function asSweeper<T>(parts: ClientParts, proof: Proof, work: (client: VaultClient) => Promise<T>): Promise<T> {
@@ -71,11 +75,16 @@ async function endToken(client: VaultClient, accessor: string): Promise<void> {
 
 /** A revoked token's leases are past their end and wait in Vault's queue; each is taken out and ended now. */
 async function endQueued(client: VaultClient, path: string): Promise<void> {
-  for (const key of await client.list(`sys/leases/lookup/${path}`)) {
-    const leaseId = `${path}/${key}`;
-    const lease = await lookupLease(client, leaseId);
-    if (lease !== undefined && Number(lease.data?.["ttl"] ?? 0) <= 0) await endNow(client, leaseId);
-  }
+  for (const leaseId of await overdue(client, path)) await endNow(client, leaseId);
+}
+
+/** The leases below a path that are past their end and not gone. */
+async function overdue(client: VaultClient, path: string): Promise<readonly string[]> {
+  const keys = await client.list(`sys/leases/lookup/${path}`);
+  const leases = await inParts(keys, async (key) => ({ key, lease: await lookupLease(client, `${path}/${key}`) }));
+  return leases
+    .filter(({ lease }) => lease !== undefined && Number(lease.data?.["ttl"] ?? 0) <= 0)
+    .map(({ key }) => `${path}/${key}`);
 }
 
 function lookup(client: VaultClient, accessor: string): Promise<Envelope | undefined> {

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { exitOf } from "../api/codes.ts";
 import { type Problem, problemText } from "../policy/problem.ts";
-import type { Catalogue } from "../rooms.ts";
+import type { LoadCatalogue } from "../rooms.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 import { jsonFlag } from "./reach.ts";
@@ -18,7 +18,7 @@ Examples:
   $ mayfly check templates --config deploy/mayfly.yaml
   $ mayfly check templates --json | jq '.problems[] | .file, .line'`;
 
-export function checkCommand(io: Io, types: Catalogue): Command {
+export function checkCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("check")
     .summary("check templates before a broker reads them")
     .description("Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody.")
@@ -29,7 +29,7 @@ export function checkCommand(io: Io, types: Catalogue): Command {
     .action((folder: string | undefined, flags: CheckFlags) => check(io, types, folder, flags));
 }
 
-async function check(io: Io, types: Catalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
+async function check(io: Io, types: LoadCatalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
   const config = configFrom(io, flags);
   const folder = given === undefined ? config.templates : resolve(io.cwd, given);
   const compiled = await readTemplates(io, types, { config, folder });

@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { tell } from "../demo/story.ts";
 import { BrokerError } from "../errors.ts";
 import type { Io } from "./io.ts";
 import { fail } from "./output.ts";
@@ -23,6 +22,7 @@ export function demoCommand(io: Io, main: string): Command {
           throw new BrokerError("environment-unfit", "the demo makes sandboxes, which takes root", {
             hint: "sudo mayfly demo",
           });
+        const { tell } = await import("../demo/story.ts");
         await tell(io, main);
       } catch (error) {
         fail(io, error);

@@ -14,7 +14,7 @@ import { explained, explainText } from "../policy/explain.ts";
 import type { Decision } from "../policy/grant.ts";
 import { match } from "../policy/match.ts";
 import { policyInvalid } from "../policy/problem.ts";
-import type { Catalogue } from "../rooms.ts";
+import type { LoadCatalogue } from "../rooms.ts";
 import type { Io } from "./io.ts";
 import { print, printJson } from "./output.ts";
 import { configFrom, readTemplates, type TemplateFlags } from "./templates.ts";
@@ -34,7 +34,7 @@ interface Asked {
 }
 
 /** What a job with these claims would be given, decided by the same code that decides in the broker. */
-export async function explainClaims(io: Io, types: Catalogue, { claims, command, flags }: Asked): Promise<void> {
+export async function explainClaims(io: Io, types: LoadCatalogue, { claims, command, flags }: Asked): Promise<void> {
   const config = configFrom(io, flags);
   const folder = flags.templates === undefined ? config.templates : resolve(io.cwd, flags.templates);
   const compiled = await readTemplates(io, types, { config, folder });

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { AuditService, type ExplainDenialResponse, ExplainDenialResponseSchema } from "../api/gen/mayfly/v1/audit_pb.ts";
 import { BrokerError, isCode } from "../errors.ts";
 import { explainText } from "../policy/explain.ts";
-import type { Catalogue } from "../rooms.ts";
+import type { LoadCatalogue } from "../rooms.ts";
 import { type ClaimsFlags, explainClaims } from "./explain-claims.ts";
 import type { Io } from "./io.ts";
 import { print, printJson } from "./output.ts";
@@ -20,7 +20,7 @@ Examples:
   $ mayfly explain --claims claims.json --templates templates
   $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh`;
 
-export function explainCommand(io: Io, types: Catalogue): Command {
+export function explainCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("explain")
     .summary("why a request was denied, or what one would be given")
     .description(
@@ -45,7 +45,7 @@ interface Asked {
   readonly flags: ExplainFlags;
 }
 
-async function explain(io: Io, types: Catalogue, { id, command, flags }: Asked): Promise<void> {
+async function explain(io: Io, types: LoadCatalogue, { id, command, flags }: Asked): Promise<void> {
   const { claims } = flags;
   if (claims !== undefined)
     return explainClaims(io, types, { claims, command: id === undefined ? [] : [id, ...command], flags });

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { exits } from "../api/codes.ts";
-import type { Catalogue } from "../rooms.ts";
+import type { LoadCatalogue } from "../rooms.ts";
 import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
 import { containCommand } from "./contain.ts";
@@ -18,7 +18,7 @@ import { statusCommand } from "./status.ts";
 export interface ProgramParts {
   readonly version: string;
   /** The provider types that mayfly.yaml may name. */
-  readonly types: Catalogue;
+  readonly types: LoadCatalogue;
   /** The verbs that are processes of their own: serve, sandboxd, doctor, demo. */
   readonly processes: readonly Command[];
 }

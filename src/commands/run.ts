@@ -100,6 +100,8 @@ async function stay(io: Io, start: MessageInitShape<typeof RunStartSchema>, flag
   const cancel = new AbortController();
   try {
     return await callRun(client, start, runnerOf(io, flags, cancel));
+  } catch (error) {
+    throw cancel.signal.aborted ? cancel.signal.reason : error;
   } finally {
     cancel.abort();
     io.stdin.destroy();
@@ -112,9 +114,9 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
   const started = new AbortController();
   const over = cancel.signal;
   // Before the command runs there is nothing to pass a signal on to: it ends the call.
-  for (const name of passedOn) io.onSignal(name, () => cancel.abort(), AbortSignal.any([started.signal, over]));
+  for (const name of passedOn) io.onSignal(name, () => cancel.abort(stoppedBy(name)), AbortSignal.any([started.signal, over]));
   // Whoever reads our output has gone, as with `| head`: nobody needs the job any more.
-  for (const output of [io.stdout, io.stderr]) output.once("error", () => cancel.abort());
+  for (const output of [io.stdout, io.stderr]) output.on("error", () => cancel.abort(unread()));
   return {
     stdin: flags.token === "-" ? none() : io.stdin,
     onSignal: (send, stop) => {
@@ -128,10 +130,19 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
   };
 }
 
+function stoppedBy(name: NodeJS.Signals): BrokerError {
+  return new BrokerError("cancelled", `${name} came before the job was accepted, so it was not run`);
+}
+
+function unread(): BrokerError {
+  return new BrokerError("cancelled", "nobody reads the job's output any more, so it was ended");
+}
+
 async function* none(): AsyncGenerator<Uint8Array> {}
 
+/** What cannot be written is the listener's business above: it ends the run. */
 async function written(output: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
-  await new Promise<void>((resolve, reject) => output.write(chunk, (error) => (error ? reject(error) : resolve())));
+  await new Promise<void>((resolve) => output.write(chunk, () => resolve()));
 }
 
 function report(io: Io, { outcome, exitCode }: RunResult): void {

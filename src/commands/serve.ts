@@ -2,8 +2,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { loadConfig, settings } from "../config.ts";
 import { createLog } from "../log.ts";
-import type { Catalogue } from "../rooms.ts";
-import { serve } from "../serve.ts";
+import type { LoadCatalogue } from "../rooms.ts";
 import type { Io } from "./io.ts";
 import { fail } from "./output.ts";
 
@@ -21,7 +20,7 @@ read the templates again. It logs JSON to stderr.`;
 
 export function serveCommand(
   io: Io,
-  about: { readonly catalogue: Catalogue; readonly version: string; readonly program: readonly string[] },
+  about: { readonly catalogue: LoadCatalogue; readonly version: string; readonly program: readonly string[] },
 ): Command {
   return new Command("serve")
     .summary("run the broker")
@@ -41,7 +40,9 @@ async function run(io: Io, about: Parameters<typeof serveCommand>[1], flags: Ser
     const log = createLog({ level: config.log, destination: io.stderr, clock: io.clock });
     for (const signal of ["SIGTERM", "SIGINT"] as const) io.onSignal(signal, () => stop.abort(), forever);
     const onReload = (listener: () => void) => io.onSignal("SIGHUP", listener, forever);
-    await serve({ ...about, config, configPath, settings: moved, clock: io.clock, log, stop, onReload });
+    // Loaded here and not above: what the broker is made of would slow down every other verb.
+    const [{ serve }, catalogue] = await Promise.all([import("../serve.ts"), about.catalogue()]);
+    await serve({ ...about, catalogue, config, configPath, settings: moved, clock: io.clock, log, stop, onReload });
   } catch (error) {
     fail(io, error);
   }

@@ -5,7 +5,7 @@ import { BrokerError } from "../errors.ts";
 import type { ProviderContext } from "../lease/provider.ts";
 import type { Compiled } from "../policy/compile.ts";
 import { checkTemplates } from "../policy/load.ts";
-import { type Catalogue, configureProviders, roomsOf } from "../rooms.ts";
+import { configureProviders, type LoadCatalogue, roomsOf } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import type { Io } from "./io.ts";
 
@@ -27,10 +27,10 @@ export function configFrom(io: Io, { config }: TemplateFlags): Config {
 /** A folder of templates, read as the broker would read it, with nobody contacted and nothing issued. */
 export async function readTemplates(
   io: Io,
-  types: Catalogue,
+  types: LoadCatalogue,
   from: { readonly config: Config; readonly folder: string },
 ): Promise<Compiled<Delivery, Isolation>> {
-  const providers = configureProviders(from.config, types, { clock: io.clock, authority: noAuthority });
+  const providers = configureProviders(from.config, await types(), { clock: io.clock, authority: noAuthority });
   return checkTemplates({ path: from.folder, owners: [0, io.uid] }, roomsOf(from.config, providers));
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BrokerError } from "../errors.ts";
 import { type Field, fieldsOf, type Material, type MaterialKind } from "../material.ts";
+import { Secret } from "../secret.ts";
 
 /** A file as the job will see it under /run/mayfly/credentials/CREDENTIAL/NAME. */
 export interface DeliveredFile {
@@ -51,6 +52,11 @@ export function filesOf(credential: string, material: Material, delivery: Delive
       },
     );
   });
+}
+
+/** What must be masked before these files are in the job. */
+export function secretsIn(files: readonly DeliveredFile[]): readonly Secret[] {
+  return files.flatMap(({ content }) => (content instanceof Secret ? [content] : []));
 }
 
 /**

@@ -9,4 +9,4 @@ import { become } from "../privileges.ts";
  */
 const [uid = "", gid = "", groups = "", ...args] = process.argv.slice(2);
 become({ uid: Number(uid), gid: Number(gid) }, groups.split(",").map(Number));
-await runProgram(processIo(), args, { version: "demo", types: new Map(), processes: [] });
+await runProgram(processIo(), args, { version: "demo", types: () => Promise.resolve(new Map()), processes: [] });

@@ -1,8 +1,8 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import process from "node:process";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { BrokerError } from "../errors.ts";
 import type { Clock, Duration } from "../time.ts";
 import { actors, type Stage } from "./stage.ts";
@@ -19,12 +19,20 @@ const asUser = fileURLToPath(new URL(`./as-user${import.meta.url.endsWith(".ts")
 export async function asRunner(stage: Stage, args: readonly string[]): Promise<Spoken> {
   const who = [actors.runner, actors.runner, actors.group].map(String);
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", MAYFLY_RUN: stage.run, CI: "true" };
-  return hear(spawn(process.execPath, [asUser, ...who, ...args], { cwd: stage.workspace, env, stdio: ["ignore", "pipe", "pipe"] }));
+  return hear(
+    spawn(process.execPath, [asUser, ...who, ...args], { cwd: stage.workspace, env, stdio: ["ignore", "pipe", "pipe"] }),
+  );
 }
 
 /** `mayfly ARGS` as root, who may open every socket. */
 export async function asRoot(stage: Stage, main: string, args: readonly string[]): Promise<Spoken> {
-  return hear(spawn(process.execPath, [main, ...args], { cwd: stage.workspace, env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: stage.run }, stdio: ["ignore", "pipe", "pipe"] }));
+  return hear(
+    spawn(process.execPath, [main, ...args], {
+      cwd: stage.workspace,
+      env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: stage.run },
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
 }
 
 async function hear(child: ChildProcessByStdio<null, Readable, Readable>): Promise<Spoken> {
@@ -35,8 +43,15 @@ async function hear(child: ChildProcessByStdio<null, Readable, Readable>): Promi
 const startTime: Duration = 30_000;
 
 /** `mayfly serve`, which starts sandboxd and gives up root; leaving its scope drains it. */
-export async function startBroker(stage: Stage, main: string, clock: Clock): Promise<AsyncDisposable & { readonly pid: number }> {
-  const child = spawn(process.execPath, [main, "serve", "--config", stage.config], { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, stdio: ["ignore", "ignore", "pipe"] });
+export async function startBroker(
+  stage: Stage,
+  main: string,
+  clock: Clock,
+): Promise<AsyncDisposable & { readonly pid: number }> {
+  const child = spawn(process.execPath, [main, "serve", "--config", stage.config], {
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const log = text(child.stderr);
   const ended = exitOf(child);
   let over = false;
@@ -44,7 +59,10 @@ export async function startBroker(stage: Stage, main: string, clock: Clock): Pro
   for (const deadline = clock.monotonic() + startTime; (await asRunner(stage, ["status"])).code !== 0; await clock.sleep(100)) {
     if (over || clock.monotonic() > deadline) {
       child.kill("SIGKILL");
-      throw new BrokerError("environment-unfit", "the broker did not start", { hint: "`mayfly doctor` says what this host lacks", detail: await log });
+      throw new BrokerError("environment-unfit", "the broker did not start", {
+        hint: "`mayfly doctor` says what this host lacks",
+        detail: await log,
+      });
     }
   }
   return {

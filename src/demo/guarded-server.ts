@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { chownSync } from "node:fs";
 import { createServer } from "node:https";
-import type { TLSSocket } from "node:tls";
+import { TLSSocket } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import type { Clock } from "../time.ts";
 
@@ -21,7 +21,11 @@ export interface Guard {
 const hour = 3_600_000;
 const keys = { name: "ECDSA", namedCurve: "P-256" } as const;
 
-export async function startGuardedServer(socket: string, { clientAuthority, owner }: Guard, clock: Clock): Promise<GuardedServer> {
+export async function startGuardedServer(
+  socket: string,
+  { clientAuthority, owner }: Guard,
+  clock: Clock,
+): Promise<GuardedServer> {
   const pair = await crypto.subtle.generateKey(keys, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
@@ -34,10 +38,13 @@ export async function startGuardedServer(socket: string, { clientAuthority, owne
   });
   const pem = certificate.toString("pem");
   const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", pair.privateKey), "PRIVATE KEY");
-  const server = createServer({ cert: pem, key, ca: clientAuthority, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" }, (request, response) => {
-    const client = (request.socket as TLSSocket).getPeerCertificate();
-    response.end(`the server let in ${client.subjectaltname ?? "nobody"}, until ${client.valid_to}\n`);
-  });
+  const server = createServer(
+    { cert: pem, key, ca: clientAuthority, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" },
+    (request, response) => {
+      const client = request.socket instanceof TLSSocket ? request.socket.getPeerCertificate() : undefined;
+      response.end(`the server let in ${client?.subjectaltname ?? "nobody"}, until ${client?.valid_to}\n`);
+    },
+  );
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   chownSync(socket, owner, owner);
   return {

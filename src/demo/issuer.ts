@@ -1,5 +1,4 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { Clock } from "../time.ts";
 
@@ -17,14 +16,21 @@ export async function startIssuer(clock: Clock): Promise<DemoIssuer> {
   const jwk = { ...(await exportJWK(publicKey)), kid: "demo", alg: "RS256", use: "sig" };
   const server = createServer((request, response) => {
     const documents: Readonly<Record<string, unknown>> = {
-      "/.well-known/openid-configuration": { issuer: url, jwks_uri: `${url}/keys`, id_token_signing_alg_values_supported: ["RS256"] },
+      "/.well-known/openid-configuration": {
+        issuer: url,
+        jwks_uri: `${url}/keys`,
+        id_token_signing_alg_values_supported: ["RS256"],
+      },
       "/keys": { keys: [jwk] },
     };
     const found = documents[request.url ?? ""];
-    response.writeHead(found === undefined ? 404 : 200, { "content-type": "application/json" }).end(JSON.stringify(found ?? {}));
+    response
+      .writeHead(found === undefined ? 404 : 200, { "content-type": "application/json" })
+      .end(JSON.stringify(found ?? {}));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const address = server.address();
+  const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`;
   return {
     url,
     token: (claims) => {

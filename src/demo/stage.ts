@@ -37,7 +37,14 @@ sandbox:
 export function setStage(issuer: string): Stage {
   const folder = mkdtempSync(join(tmpdir(), "mayfly-demo-"));
   const at = (name: string) => join(folder, name);
-  const stage = { folder, config: at("mayfly.yaml"), run: at("run"), state: at("state"), workspace: at("builds/web"), template };
+  const stage = {
+    folder,
+    config: at("mayfly.yaml"),
+    run: at("run"),
+    state: at("state"),
+    workspace: at("builds/web"),
+    template,
+  };
   // Traversed by the broker and the runner, listed by nobody else.
   mkdirSync(at("templates"), { mode: 0o755 });
   mkdirSync(stage.workspace, { recursive: true, mode: 0o755 });
@@ -57,7 +64,11 @@ export function setStage(issuer: string): Stage {
   };
 }
 
-function configOf({ run, state, workspace }: Pick<Stage, "run" | "state" | "workspace">, templates: string, issuer: string): string {
+function configOf(
+  { run, state, workspace }: Pick<Stage, "run" | "state" | "workspace">,
+  templates: string,
+  issuer: string,
+): string {
   return `version: 1
 user: ${actors.broker}
 state: ${state}

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import type { Io } from "../commands/io.ts";
 import { BrokerError } from "../errors.ts";
 import { asRoot, asRunner, type Spoken, startBroker } from "./cast.ts";
@@ -7,7 +8,7 @@ import { startGuardedServer } from "./guarded-server.ts";
 import { type DemoIssuer, startIssuer } from "./issuer.ts";
 import { leftovers } from "./leftovers.ts";
 import { Narrator } from "./narrator.ts";
-import { actors, setStage, type Stage } from "./stage.ts";
+import { actors, type Stage, setStage } from "./stage.ts";
 
 const careless = `#!/bin/sh
 cd /run/mayfly/credentials
@@ -61,14 +62,20 @@ async function act(io: Io, say: Narrator, scene: Scene): Promise<void> {
     asRunner(stage, ["run", "--token", token, "--result", "result.json", "--", "sh", "deploy.sh"]),
   );
   expect(run, 0);
-  const result = JSON.parse(readFileSync(join(stage.workspace, "result.json"), "utf8")) as { readonly receipt: string };
-  await records(say, { stage, root, receipt: result.receipt });
+  const { receipt } = z
+    .object({ receipt: z.string() })
+    .parse(JSON.parse(readFileSync(join(stage.workspace, "result.json"), "utf8")));
+  await records(say, { stage, root, receipt });
   await refusals(say, scene, root);
 }
 
 /** The server listens inside the workspace: jobs have no network, and a Unix socket needs none. */
 async function guard(io: Io, stage: Stage, authority: string): Promise<AsyncDisposable> {
-  const server = await startGuardedServer(join(stage.workspace, "api.sock"), { clientAuthority: authority, owner: actors.runner }, io.clock);
+  const server = await startGuardedServer(
+    join(stage.workspace, "api.sock"),
+    { clientAuthority: authority, owner: actors.runner },
+    io.clock,
+  );
   writeFileSync(join(stage.workspace, "api.pem"), server.certificate);
   writeFileSync(join(stage.workspace, "deploy.sh"), careless);
   return server;
@@ -76,11 +83,19 @@ async function guard(io: Io, stage: Stage, authority: string): Promise<AsyncDisp
 
 type AsRoot = (args: readonly string[]) => Promise<Spoken>;
 
-async function records(say: Narrator, { stage, root, receipt }: { readonly stage: Stage; readonly root: AsRoot; readonly receipt: string }): Promise<void> {
+async function records(
+  say: Narrator,
+  { stage, root, receipt }: { readonly stage: Stage; readonly root: AsRoot; readonly receipt: string },
+): Promise<void> {
   say.step("Its receipt proves, offline and for ever, that this run is in the ledger.");
   const path = stage.give("result.tlog-proof", receipt);
   const key = (await root(["keys", "show", "ledger", "--config", stage.config])).stdout.trim();
-  expect(await typed(say, 'mayfly audit verify result.tlog-proof --key "$LEDGER_KEY"', () => root(["audit", "verify", path, "--key", key])), 0);
+  expect(
+    await typed(say, 'mayfly audit verify result.tlog-proof --key "$LEDGER_KEY"', () =>
+      root(["audit", "verify", path, "--key", key]),
+    ),
+    0,
+  );
   say.step("The ledger has every step of it, and no secret.");
   expect(await typed(say, "mayfly audit list", () => root(["audit", "list"])), 0);
   say.step("An auditor recomputes the whole ledger and believes nothing but the key.");
@@ -89,8 +104,13 @@ async function records(say: Narrator, { stage, root, receipt }: { readonly stage
 
 async function refusals(say: Narrator, { stage, issuer }: Scene, root: AsRoot): Promise<void> {
   say.step("A pull request asks for the same: it is told which of its claims does not do, and not what would.");
-  const token = stage.give("pull-request.jwt", await issuer.token({ event_name: "pull_request", ref: "refs/pull/7/merge", ref_protected: "false" }));
-  const denied = await typed(say, "mayfly run --token pull-request.jwt --template deploy -- sh deploy.sh", () => asRunner(stage, ["run", "--token", token, "--template", "deploy", "--", "sh", "deploy.sh"]));
+  const token = stage.give(
+    "pull-request.jwt",
+    await issuer.token({ event_name: "pull_request", ref: "refs/pull/7/merge", ref_protected: "false" }),
+  );
+  const denied = await typed(say, "mayfly run --token pull-request.jwt --template deploy -- sh deploy.sh", () =>
+    asRunner(stage, ["run", "--token", token, "--template", "deploy", "--", "sh", "deploy.sh"]),
+  );
   expect(denied, 120);
   say.step("Whoever may read the ledger is told the rest.");
   const id = /den-[0-9a-f]+/.exec(denied.stderr)?.[0] ?? "";
@@ -105,13 +125,16 @@ async function typed(say: Narrator, command: string, run: () => Promise<Spoken>)
 }
 
 function expect({ code, stderr }: Spoken, wanted: number): void {
-  if (code !== wanted) throw new BrokerError("internal", "the demo did not go as it should", { detail: `exit code ${code} instead of ${wanted}: ${stderr}` });
+  if (code !== wanted)
+    throw new BrokerError("internal", "the demo did not go as it should", {
+      detail: `exit code ${code} instead of ${wanted}: ${stderr}`,
+    });
 }
 
 function claimsOf(path: string): string {
   const payload = readFileSync(path, "utf8").split(".")[1] ?? "";
-  const { iss, repository_id, ref, event_name } = JSON.parse(Buffer.from(payload, "base64url").toString()) as Readonly<Record<string, string>>;
-  return Object.entries({ iss, repository_id, ref, event_name }).map(([claim, value]) => `${claim}: ${value}`).join("\n");
+  const claims = z.record(z.string(), z.unknown()).parse(JSON.parse(Buffer.from(payload, "base64url").toString()));
+  return ["iss", "repository_id", "ref", "event_name"].map((claim) => `${claim}: ${String(claims[claim])}`).join("\n");
 }
 
 /** What the kernel says of the two, not what we do. */

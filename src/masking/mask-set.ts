@@ -21,7 +21,9 @@ class Secrets implements MaskSet {
     this.#patterns.push(...hideable.flatMap((secret) => secret.use(formsOf)));
     this.#scanner = undefined;
     if (secrets.some(tooShort))
-      throw new BrokerError("delivery-failed", "a secret is too short or too common to be hidden in output");
+      throw new BrokerError("delivery-failed", "a secret is too short or too common to be hidden in output", {
+        hint: "deliver only the parts that the job needs: deliver: { files: { NAME: PART } }",
+      });
   }
 
   masker(): Masker {

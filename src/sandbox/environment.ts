@@ -106,6 +106,8 @@ const base = {
   USER: "job",
   LANG: "C.UTF-8",
   MAYFLY: "1",
+  // The init's own warnings would stand in the job's stderr.
+  TINI_VERBOSITY: "0",
   MAYFLY_CREDENTIALS: "/run/mayfly/credentials",
   MAYFLY_WORKSPACE: "/workspace",
 } as const;

@@ -18,6 +18,12 @@ export function cgroupOf(instance: Instance): string {
   return `mayfly-${instance}`;
 }
 
+/** Whether this process runs inside the nest of that instance: a pid namespace other than the one that it is named after. */
+export function isNestOf(instance: Instance): boolean {
+  const [, namespace] = /^([0-9]+)-[0-9]+-[0-9]+$/.exec(instance) ?? [];
+  return namespace !== undefined && namespace !== pidNamespace();
+}
+
 /** What sandboxds of this pid namespace left behind that no longer run. Another namespace's are not ours to judge. */
 export function deadInstances(): readonly Instance[] {
   const hierarchies = list("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`);

@@ -3,12 +3,13 @@ import process from "node:process";
 import { asBrokerError, BrokerError } from "../errors.ts";
 import type { Clock } from "../time.ts";
 import { cgroupMounts, findCgroups } from "./cgroup-find.ts";
+import { closeThisProcess } from "./closed.ts";
 import type { SandboxConfig } from "./config.ts";
 import type { Host, Rooms } from "./host.ts";
 import { IdMaps } from "./idmap.ts";
-import { cgroupOf, homeOf, type Instance } from "./instance.ts";
+import { cgroupOf, homeOf, type Instance, isNestOf } from "./instance.ts";
 import { Job } from "./job.ts";
-import { limitOf, lowerLimit, makeUndumpable, resource, unmount } from "./kernel.ts";
+import { limitOf, resource, unmount } from "./kernel.ts";
 import { mountPrivateMemory } from "./memory.ts";
 import { lackingOf } from "./reservation.ts";
 import { buildRoot, showInit } from "./rootfs.ts";
@@ -26,6 +27,7 @@ export interface Preparation {
 
 /** Makes this process and its private namespaces ready for jobs. Called once, inside the nest. */
 export async function prepareHost({ config, instance, rooms, clock }: Preparation): Promise<Host> {
+  if (!isNestOf(instance)) throw new BrokerError("usage", "sandboxd enters its namespaces itself; leave --nested out");
   closeThisProcess();
   const home = homeOf(instance);
   const memory = mountPrivateMemory(home, config.secrets);
@@ -46,13 +48,6 @@ export async function prepareHost({ config, instance, rooms, clock }: Preparatio
     limits: { core: 1, openFiles: Number(min(limitOf(resource.openFiles).hard, 65_536n)) },
   };
   return { ...host, runtime: await firstThatRuns(host) };
-}
-
-/** Neither a core file, a debugger nor the inspector that SIGUSR1 opens shows what this process holds. */
-function closeThisProcess(): void {
-  makeUndumpable();
-  lowerLimit(resource.core, 1n);
-  process.on("SIGUSR1", () => undefined);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { RunClient } from "../../src/api/run.ts";
 import type { Broker, BrokerStatus, Client, RunAsk, RunResult } from "../../src/contract.ts";
 import { BrokerError } from "../../src/errors.ts";
@@ -113,10 +114,8 @@ function isRunClient(client: Client): client is RunClient {
   return "freshToken" in client;
 }
 
-async function feed(client: Client, stdin: NodeJS.WritableStream): Promise<void> {
-  for await (const chunk of client.stdin)
-    if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain"), once(stdin, "close")]);
-  stdin.end();
+async function feed(client: Client, stdin: Writable): Promise<void> {
+  await pipeline(client.stdin, stdin);
 }
 
 async function passSignals(client: Client, child: ReturnType<typeof spawn>): Promise<void> {

@@ -18,12 +18,17 @@ function sized(bytes: number): string {
   return JSON.stringify({ token: "t".repeat(bytes - empty.length) });
 }
 
+/** Not `once`, which rejects on the reset that a refused client sees first. */
+async function closed(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+}
+
 async function spoken(socket: Socket, text: string): Promise<string> {
   let heard = "";
   socket.on("data", (chunk: Buffer) => (heard += chunk.toString("latin1")));
   socket.on("error", () => undefined);
   socket.write(text);
-  await Promise.race([once(socket, "close"), sleep(3_000)]);
+  await Promise.race([closed(socket), sleep(3_000)]);
   return heard;
 }
 

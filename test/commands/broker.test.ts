@@ -6,6 +6,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Broker } from "../../src/contract.ts";
+import { BrokerError } from "../../src/errors.ts";
+import { EchoBroker } from "../api/echo-broker.ts";
 import { type OpenDoor, openDoor } from "../api/open-door.ts";
 import { mayfly, type Surroundings } from "./shell.ts";
 
@@ -155,7 +158,7 @@ describe("run", () => {
 
 describe("the command as a process", () => {
   const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-    spawn("bin/mayfly", args, { env: { PATH: path, MAYFLY_RUN: join(open.folder, "run"), ...env } });
+    spawn(join(process.cwd(), "bin/mayfly"), args, { env: { PATH: path, MAYFLY_RUN: join(open.folder, "run"), ...env } });
 
   test("passes signals on, waits for the child, and takes its exit code", async () => {
     const child = start([
@@ -191,12 +194,32 @@ describe("the command as a process", () => {
     expect(open.broker.ended.at(-1)).toBe("cancelled");
   });
 
+  test("ends at once when it is stopped before its job was accepted", async () => {
+    const asked = new AbortController();
+    const deciding: Broker["run"] = async (_, { signal }) => {
+      asked.abort();
+      await once(signal, "abort");
+      throw new BrokerError("cancelled");
+    };
+    await using silent = await openDoor({ broker: Object.assign(new EchoBroker(), { run: deciding }) });
+    const child = start(["run", "--token", token, "--workspace", folder, "--", "true"], {
+      MAYFLY_RUN: join(silent.folder, "run"),
+    });
+    const errors = text(child.stderr);
+    if (!asked.signal.aborted) await once(asked.signal, "abort");
+    child.kill("SIGTERM");
+    const [code] = await once(child, "exit");
+    expect([code, await errors]).toEqual([123, "mayfly: SIGTERM came before the job was accepted, so it was not run\n"]);
+  });
+
   test("takes the job with it when nobody reads its output any more", async () => {
     const before = open.broker.ended.length;
     const child = start(["run", "--token", token, "--workspace", folder, "--", "yes"]);
     await once(child.stdout, "data");
+    const errors = text(child.stderr);
     child.stdout.destroy();
-    await once(child, "exit");
+    const [code] = await once(child, "exit");
+    expect([code, await errors]).toEqual([123, "mayfly: nobody reads the job's output any more, so it was ended\n"]);
     for (let tries = 0; tries < 300 && open.broker.ended.length === before; tries += 1) await sleep(10);
     expect(open.broker.ended.at(-1)).toBe("cancelled");
   });

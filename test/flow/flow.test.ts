@@ -31,6 +31,19 @@ async function entriesAbout(id: string): Promise<readonly Entry[]> {
   return (await host.audit<{ readonly entries: readonly Entry[] }>(["audit", "list", "--about", id])).entries;
 }
 
+async function newest(): Promise<Entry> {
+  const { entries } = await host.audit<{ readonly entries: readonly Entry[] }>([
+    "audit",
+    "list",
+    "--kind",
+    "run-ended",
+    "--newest",
+    "--limit",
+    "1",
+  ]);
+  return entries[0] ?? { index: "", kind: "", event: {} };
+}
+
 const show = "cat /run/mayfly/credentials/*/username 2>/dev/null; ls /run/mayfly/credentials";
 const psql = 'PGPASSWORD=$(cat /run/mayfly/credentials/db/password) echo "$(cat /run/mayfly/credentials/db/username)"';
 
@@ -41,21 +54,39 @@ describe("a job with a credential", () => {
     const user = run.stdout.trim();
     expect(user).toMatch(/^v-/);
     expect((await upstreams.postgres.sql(`select count(*) from pg_roles where rolname = '${user}'`)).stdout.trim()).toBe("0");
-    const result = JSON.parse(readFileSync(join(run.workspace, "result.json"), "utf8")) as { readonly leases: readonly { readonly end: string }[] };
+    const result = JSON.parse(readFileSync(join(run.workspace, "result.json"), "utf8")) as {
+      readonly leases: readonly { readonly end: string }[];
+    };
     expect(result.leases).toMatchObject([{ credential: "db", provider: "bao" }]);
     expect(result.leases[0]?.end).toMatch(/REVOKED/);
     expect(await upstreams.bao.leases("database/creds/shop-migrate")).toEqual([]);
-    for (const a of await upstreams.bao.tokens()) console.log(JSON.stringify(await upstreams.bao.call("POST", "auth/token/lookup-accessor", { accessor: a })));
+    for (const a of await upstreams.bao.tokens())
+      console.log(JSON.stringify(await upstreams.bao.call("POST", "auth/token/lookup-accessor", { accessor: a })));
   }, 60_000);
 
   test("is recorded in the order in which it happened, and its receipt verifies", async () => {
     const run = await host.runJob(["--template", "migrate", "--result", "result.json", "--", "true"]);
-    const result = JSON.parse(readFileSync(join(run.workspace, "result.json"), "utf8")) as { readonly run: string; readonly receipt: string };
+    const result = JSON.parse(readFileSync(join(run.workspace, "result.json"), "utf8")) as {
+      readonly run: string;
+      readonly receipt: string;
+    };
     const kinds = (await entriesAbout(result.run)).map(({ kind }) => kind);
     expect(kinds).toEqual(["run-opened", "intent", "issued", "delivered", "revoked", "run-ended"]);
     const key = (await host.asRoot(["keys", "show", "ledger", "--config", host.config])).stdout.trim();
-    expect((await host.asRoot(["audit", "verify", host.give(result.receipt, 0), "--key", key])).stdout).toContain("(run-ended)");
+    expect((await host.asRoot(["audit", "verify", host.give(result.receipt, 0), "--key", key])).stdout).toContain(
+      "(run-ended)",
+    );
     expect(await host.asRoot(["audit", "verify", "--key", key])).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  test("a stored secret is masked, and its lease is called exposed: it outlives the job", async () => {
+    const script = "cat /run/mayfly/credentials/ci/token; ls /run/mayfly/credentials/ci";
+    const run = await host.runJob(["--template", "stored", "--result", "result.json", "--", "sh", "-c", script]);
+    expect(run).toMatchObject({ code: 0, stdout: "***token\n" });
+    const result = JSON.parse(readFileSync(join(run.workspace, "result.json"), "utf8")) as {
+      readonly leases: readonly { readonly end: string }[];
+    };
+    expect(result.leases[0]?.end).toMatch(/EXPOSED/);
   }, 60_000);
 
   test("gives its exit code, its streams and its signals through", async () => {
@@ -64,7 +95,14 @@ describe("a job with a credential", () => {
   }, 60_000);
 
   test("leaves what it wrote to the runner, who can read and delete it", async () => {
-    const run = await host.runJob(["--template", "local", "--", "sh", "-c", "mkdir -p a/b && echo made > a/b/c && chmod 600 a/b/c"]);
+    const run = await host.runJob([
+      "--template",
+      "local",
+      "--",
+      "sh",
+      "-c",
+      "mkdir -p a/b && echo made > a/b/c && chmod 600 a/b/c",
+    ]);
     expect(run.code).toBe(0);
     expect(statSync(join(run.workspace, "a/b/c"))).toMatchObject({ uid: users.runner, gid: users.runner });
     const asRunner = await host.shell(`cat ${run.workspace}/a/b/c && rm -r ${run.workspace}/a`);
@@ -77,13 +115,20 @@ describe("two steps of one CI job", () => {
   test("run on one token, in two sandboxes, each with its own credentials only", async () => {
     const workspace = host.workspace();
     const handle = join(workspace, "handle");
-    const start = await host.asRunner(["session", "start", "--token", host.give(await host.token()), "--handle-file", handle], { cwd: workspace });
+    const start = await host.asRunner(["session", "start", "--token", host.give(await host.token()), "--handle-file", handle], {
+      cwd: workspace,
+    });
     expect(start).toMatchObject({ code: 0 });
     const step = (name: string, script: string): Promise<Spoken> =>
-      host.asRunner(["run", "--session", `@${handle}`, "--template", "steps", "--step", name, "--", "sh", "-c", script], { cwd: workspace });
+      host.asRunner(["run", "--session", `@${handle}`, "--template", "steps", "--step", name, "--", "sh", "-c", script], {
+        cwd: workspace,
+      });
     const build = await step("build", "ls /run/mayfly/credentials; echo built > built; touch /tmp/mark");
     expect(build).toMatchObject({ code: 0, stdout: "api\n" });
-    const migrate = await step("migrate", "ls /run/mayfly/credentials; cat built; ls /tmp; touch new 2>/dev/null || echo refused");
+    const migrate = await step(
+      "migrate",
+      "ls /run/mayfly/credentials; cat built; ls /tmp; touch new 2>/dev/null || echo refused",
+    );
     expect(migrate).toMatchObject({ code: 0, stdout: "db\nbuilt\nrefused\n" });
     expect((await host.asRunner(["session", "end", `@${handle}`], { cwd: workspace })).code).toBe(0);
     const late = await step("build", "true");
@@ -107,23 +152,83 @@ interface Refusal {
   readonly args?: readonly string[];
   readonly token?: () => Promise<string>;
   readonly cwd?: () => string;
+  /** Refused after its run was opened, so that it is in the run's own entries. */
+  readonly opened?: boolean;
 }
 
 const refusals: Readonly<Record<string, Refusal>> = {
-  "a wrong audience": { code: "token-audience", exit: 120, says: /not made for this broker/, token: () => host.token({}, { audience: "https://elsewhere.test" }) },
-  "an expired token": { code: "token-expired", exit: 120, says: /has expired/, token: () => host.token({}, { ttl: 60, age: 120 }) },
-  "a token with a broken signature": { code: "token-signature", exit: 120, says: /signature does not verify/, token: async () => broken(await host.token()) },
-  "a token that was spent in another session": { code: "token-spent", exit: 120, says: /already opened a session/, token: spentToken },
+  "a wrong audience": {
+    code: "token-audience",
+    exit: 120,
+    says: /not made for this broker/,
+    token: () => host.token({}, { audience: "https://elsewhere.test" }),
+  },
+  "an expired token": {
+    code: "token-expired",
+    exit: 120,
+    says: /has expired/,
+    token: () => host.token({}, { ttl: 60, age: 120 }),
+  },
+  "a token with a broken signature": {
+    code: "token-signature",
+    exit: 120,
+    says: /signature does not verify/,
+    token: async () => broken(await host.token()),
+  },
+  "a token that was spent in another session": {
+    code: "token-spent",
+    exit: 120,
+    says: /already opened a session/,
+    token: spentToken,
+  },
   "an unknown template": { code: "template-unknown", exit: 120, says: /template/, args: ["--template", "no-such"] },
-  "two templates that match": { code: "ambiguous", exit: 120, says: /local, migrate, steps(,| and) stored/, args: [] },
-  "a claim that does not match": { code: "claim-mismatch", exit: 120, says: /repository_id of this job is "999"/, token: () => host.token({ repository_id: "999" }) },
-  "a pull request where only a protected ref may": { code: "claim-mismatch", exit: 120, says: /trust of this job is "pull_request"/, token: () => host.token({ event_name: "pull_request" }) },
-  "a step that the template does not have": { code: "step-unknown", exit: 120, says: /step/, args: ["--template", "steps", "--step", "nope"] },
+  "two templates that match": { code: "ambiguous", exit: 120, says: /local, migrate, steps, stored/, args: [] },
+  "a claim that does not match": {
+    code: "claim-mismatch",
+    exit: 120,
+    says: /repository_id of this job is "999"/,
+    token: () => host.token({ repository_id: "999" }),
+  },
+  "a pull request where only a protected ref may": {
+    code: "claim-mismatch",
+    exit: 120,
+    says: /trust of this job is "pull_request"/,
+    token: () => host.token({ event_name: "pull_request" }),
+  },
+  "a step that the template does not have": {
+    code: "step-unknown",
+    exit: 120,
+    says: /step/,
+    args: ["--template", "steps", "--step", "nope"],
+  },
   "a template with steps and no step named": { code: "step-required", exit: 120, says: /step/, args: ["--template", "steps"] },
-  "a workspace outside its roots": { code: "workspace-outside", exit: 122, says: /outside the configured roots/, cwd: () => "/usr" },
-  "a workspace behind a symlink": { code: "workspace-symlink", exit: 122, says: /symbolic link/, cwd: linkedWorkspace, args: ["--template", "local", "--workspace", "LINK"] },
+  "a workspace outside its roots": {
+    code: "workspace-outside",
+    exit: 122,
+    says: /outside the configured roots/,
+    cwd: () => "/usr",
+  },
+  "a workspace behind a symlink": {
+    code: "workspace-symlink",
+    exit: 122,
+    says: /symbolic link/,
+    cwd: linkedWorkspace,
+    args: ["--template", "local", "--workspace", "LINK"],
+  },
   "a workspace of somebody else": { code: "workspace-owner", exit: 122, says: /belong/, cwd: strangersWorkspace },
-  "a command that does not exist": { code: "command-not-found", exit: 127, says: /no-such-command/, args: ["--template", "local", "--", "no-such-command"] },
+  "a secret too short to be masked": {
+    code: "delivery-failed",
+    exit: 122,
+    says: /too short/,
+    args: ["--template", "unmaskable"],
+    opened: true,
+  },
+  "a command that does not exist": {
+    code: "command-not-found",
+    exit: 127,
+    says: /no-such-command/,
+    args: ["--template", "local", "--", "no-such-command"],
+  },
 };
 
 function broken(token: string): string {
@@ -152,20 +257,25 @@ function strangersWorkspace(): string {
 }
 
 describe("a refusal gives one clear line, its own code and an entry, and leaves no sandbox", () => {
-  test.each(Object.entries(refusals))("%s", async (_, { code, exit, says, args = ["--template", "local"], token, cwd }) => {
-    const before = traces(host.broker);
-    const result = host.resultFile();
-    const command = args.includes("--") ? [] : ["--", "true"];
-    const given = host.give(await (token ?? (() => host.token()))());
-    const run = await host.runJob(["--result", result, ...args, ...command], { token: given, ...(cwd && { cwd: cwd() }) });
-    expect(run.stderr).toMatch(says);
-    expect(run).toMatchObject({ code: exit, stdout: "" });
-    expect(run.stderr.split("\n").filter((line) => line.startsWith("mayfly:"))).toHaveLength(1);
-    const failure = JSON.parse(readFileSync(result, "utf8")) as { readonly code: string; readonly id: string };
-    expect(failure).toMatchObject({ kind: "failed", code });
-    expect(await entriesAbout(failure.id)).toMatchObject([{ kind: "denied", event: { code, peer: users.runner } }]);
-    expect(traces(host.broker)).toEqual(before);
-  }, 60_000);
+  test.each(Object.entries(refusals))(
+    "%s",
+    async (_, { code, exit, says, args = ["--template", "local"], token, cwd, opened }) => {
+      const before = traces(host.broker);
+      const result = host.resultFile();
+      const command = args.includes("--") ? [] : ["--", "true"];
+      const given = host.give(await (token ?? (() => host.token()))());
+      const run = await host.runJob(["--result", result, ...args, ...command], { token: given, ...(cwd && { cwd: cwd() }) });
+      expect(run.stderr).toMatch(says);
+      expect(run).toMatchObject({ code: exit, stdout: "" });
+      expect(run.stderr.split("\n").filter((line) => line.startsWith("mayfly:"))).toHaveLength(1);
+      const failure = JSON.parse(readFileSync(result, "utf8")) as { readonly code: string; readonly id: string };
+      expect(failure).toMatchObject({ kind: "failed", code });
+      if (opened === true) expect((await newest()).event).toMatchObject({ outcome: "refused", code });
+      else expect(await entriesAbout(failure.id)).toMatchObject([{ kind: "denied", event: { code, peer: users.runner } }]);
+      expect(traces(host.broker)).toEqual(before);
+    },
+    60_000,
+  );
 
   test("denials do not spend the token: the same one then opens a session", async () => {
     const token = host.give(await host.token());
@@ -197,7 +307,20 @@ describe("a provider that is down", () => {
   test("black-holed, the local end of a job takes at most 2 s, and the lease is ended once it is back", async () => {
     const workspace = host.workspace();
     const token = host.give(await host.token());
-    const client = host.spawnRunner(["run", "--token", token, "--template", "migrate", "--", "sh", "-c", "touch started; while [ ! -e /workspace/go ]; do sleep 0.05; done"], { cwd: workspace });
+    const client = host.spawnRunner(
+      [
+        "run",
+        "--token",
+        token,
+        "--template",
+        "migrate",
+        "--",
+        "sh",
+        "-c",
+        "touch started; while [ ! -e /workspace/go ]; do sleep 0.05; done",
+      ],
+      { cwd: workspace },
+    );
     await until(() => readdirSync(workspace).includes("started"), 20_000);
     upstreams.proxy.always({ kind: "black-hole" });
     const gone = new Promise<number>((resolve) => client.once("exit", () => resolve(performance.now())));
@@ -207,14 +330,28 @@ describe("a provider that is down", () => {
     expect(await upstreams.bao.leases("database/creds/shop-migrate")).toHaveLength(1);
     upstreams.proxy.heal();
     await until(async () => (await upstreams.bao.leases("database/creds/shop-migrate")).length === 0, 30_000);
-    await until(async () => (await host.audit<{ readonly leases: readonly { readonly provider: string }[] }>(["lease", "list", "--workload", "ci:519283746"])).leases.every(({ provider }) => provider !== "bao"), 30_000);
+    await until(
+      async () =>
+        (
+          await host.audit<{ readonly leases: readonly { readonly provider: string }[] }>([
+            "lease",
+            "list",
+            "--workload",
+            "ci:519283746",
+          ])
+        ).leases.every(({ provider }) => provider !== "bao"),
+      30_000,
+    );
   }, 90_000);
 });
 
 describe("containment", () => {
   test("ends a running job, revokes its lease, and closes its workload until it is lifted", async () => {
     const workspace = host.workspace();
-    const client = host.spawnRunner(["run", "--token", host.give(await host.token()), "--template", "migrate", "--", "sh", "-c", "touch started; sleep 60"], { cwd: workspace });
+    const client = host.spawnRunner(
+      ["run", "--token", host.give(await host.token()), "--template", "migrate", "--", "sh", "-c", "touch started; sleep 60"],
+      { cwd: workspace },
+    );
     await until(() => readdirSync(workspace).includes("started"), 20_000);
     const ended = new Promise<number>((resolve) => client.once("exit", (code) => resolve(code ?? -1)));
     const reason = ["--who", "alice", "--why", "the token was seen in a chat"];

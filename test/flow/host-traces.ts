@@ -13,7 +13,9 @@ export function traces(broker: BrokerProcess): Traces {
   return {
     processes: descendants(broker.sandboxdPid()).length,
     cgroups: cgroupsBelow("/sys/fs/cgroup").filter((path) => path.includes(`-${broker.nest()}-`)),
-    mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes("mayfly-flow")).length,
+    mounts: readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes("mayfly-flow")).length,
   };
 }
 

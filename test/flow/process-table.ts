@@ -129,9 +129,14 @@ function kindOf(link: string, pid: number, names: Names): string {
 /** A socket keeps the network namespace it was made in, which may be the host's or the process's own. */
 function socketOf(inode: string, pid: number, names: Names): string {
   const lines = (table: string) => ["self", pid].flatMap((of) => readFileSync(`/proc/${of}/net/${table}`, "utf8").split("\n"));
-  const unix = lines("unix").map((line) => line.trim().split(/\s+/)).find((fields) => fields[6] === inode);
+  const unix = lines("unix")
+    .map((line) => line.trim().split(/\s+/))
+    .find((fields) => fields[6] === inode);
   if (unix !== undefined) return unixSocket({ flags: Number(`0x${unix[3]}`), path: unix[7] }, names);
-  const tcp = ["tcp", "tcp6"].flatMap(lines).map((line) => line.trim().split(/\s+/)).find((fields) => fields[9] === inode);
+  const tcp = ["tcp", "tcp6"]
+    .flatMap(lines)
+    .map((line) => line.trim().split(/\s+/))
+    .find((fields) => fields[9] === inode);
   if (tcp === undefined) return "socket of an unknown kind";
   return tcp[3] === "0A" ? "tcp, listening" : "tcp connection";
 }

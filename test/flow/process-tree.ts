@@ -10,7 +10,7 @@ const roles: readonly Role[] = [
   { name: "serve", is: /^\S+node \S+main\.ts serve /s },
   { name: "janitor", is: /^sh -c \ncd \/\n.* mayfly-janitor /s },
   { name: "janitor's wait", is: /^cat $/s },
-  { name: "nest", is: /^sh -c \nexec 8<&0\n.* mayfly-nest /s },
+  { name: "nest", is: /^sh -c \n.* mayfly-nest /s },
   { name: "init of the nest", is: /^\S*tini\S* -p SIGKILL -- /s },
   { name: "sandboxd", is: /^\S+node \S+main\.ts sandboxd .* --nested /s },
   { name: "runtime", is: /^\S*(crun|runc) --root .* run --bundle /s },

@@ -4,7 +4,7 @@ const who = `who:
   trust: protected
 `;
 
-/** Templates of the flow's tests: one for each provider, two that match the same jobs, and one with steps. */
+/** Templates of the flow's tests: one for each provider, one with steps, and one whose secret is too short to be masked. */
 export const templates = {
   local: `version: 1
 template: local
@@ -32,6 +32,12 @@ sandbox: { memory: 256MiB, timeout: 1m }
 `,
   stored: `version: 1
 template: stored
+${who}credentials:
+  ci: { provider: bao, path: "secret/data/ci/{repository_id}", ttl: 10m, deliver: { files: { token: token } } }
+sandbox: { memory: 256MiB, timeout: 1m }
+`,
+  unmaskable: `version: 1
+template: unmaskable
 ${who}credentials:
   ci: { provider: bao, path: "secret/data/ci/{repository_id}", ttl: 10m }
 sandbox: { memory: 256MiB, timeout: 1m }

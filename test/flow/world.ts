@@ -12,7 +12,14 @@ import { type OpenBao, startOpenBao, trustBroker } from "../servers/openbao.ts";
 import { type Postgres, startPostgres } from "../servers/postgres.ts";
 
 /** Accounts that this host does not have. */
-export const users = { broker: 61_401, runner: 61_402, stranger: 61_404, group: 61_403 } as const;
+export const users = {
+  broker: 61_401,
+  runner: 61_402,
+  stranger: 61_404,
+  group: 61_403,
+  auditors: 61_405,
+  responders: 61_406,
+} as const;
 
 const main = resolve("src/main.ts");
 const asUser = resolve("src/demo/as-user.ts");
@@ -76,11 +83,19 @@ export class Host implements AsyncDisposable {
     chmodSync(host.folder, 0o711);
     mkdirSync(join(host.folder, "templates"));
     mkdirSync(join(host.folder, "builds"));
-    for (const [name, content] of Object.entries(templates)) writeFileSync(join(host.folder, "templates", `${name}.yaml`), content, { mode: 0o644 });
+    for (const [name, content] of Object.entries(templates))
+      writeFileSync(join(host.folder, "templates", `${name}.yaml`), content, { mode: 0o644 });
     writeFileSync(host.config, configOf(host, upstreams), { mode: 0o644 });
     await host.start();
-    const keys = JSON.parse((await host.asRoot(["keys", "show", "--json", "--config", host.config])).stdout) as { readonly proofs: { readonly pem: string; readonly issuer: string } };
-    await trustBroker(upstreams.bao, { publicKey: keys.proofs.pem, issuer: keys.proofs.issuer, audience: "https://bao.test", postgres: upstreams.postgres });
+    const keys = JSON.parse((await host.asRoot(["keys", "show", "--json", "--config", host.config])).stdout) as {
+      readonly proofs: { readonly pem: string; readonly issuer: string };
+    };
+    await trustBroker(upstreams.bao, {
+      publicKey: keys.proofs.pem,
+      issuer: keys.proofs.issuer,
+      audience: "https://bao.test",
+      postgres: upstreams.postgres,
+    });
     return host;
   }
 
@@ -130,12 +145,22 @@ export class Host implements AsyncDisposable {
   }
 
   async asRoot(args: readonly string[]): Promise<Spoken> {
-    return heard(spawn(process.execPath, [main, ...args], { cwd: this.folder, env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run }, stdio: ["ignore", "pipe", "pipe"] }));
+    return heard(
+      spawn(process.execPath, [main, ...args], {
+        cwd: this.folder,
+        env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run },
+        stdio: ["ignore", "pipe", "pipe"],
+      }),
+    );
   }
 
   /** A shell command as the runner, outside any sandbox. */
   async shell(script: string): Promise<Spoken> {
-    return heard(spawn("setpriv", [`--reuid=${users.runner}`, `--regid=${users.runner}`, "--clear-groups", "sh", "-c", script], { stdio: ["ignore", "pipe", "pipe"] }));
+    return heard(
+      spawn("setpriv", [`--reuid=${users.runner}`, `--regid=${users.runner}`, "--clear-groups", "sh", "-c", script], {
+        stdio: ["ignore", "pipe", "pipe"],
+      }),
+    );
   }
 
   /** A place for `--result` that the runner may write to. */
@@ -144,7 +169,10 @@ export class Host implements AsyncDisposable {
   }
 
   /** A run with a fresh token; `token` and `cwd` are made unless they are given. */
-  async runJob(args: readonly string[], how: Calling & { readonly token?: string } = {}): Promise<Spoken & { readonly workspace: string; readonly token: string }> {
+  async runJob(
+    args: readonly string[],
+    how: Calling & { readonly token?: string } = {},
+  ): Promise<Spoken & { readonly workspace: string; readonly token: string }> {
     const workspace = how.cwd ?? this.workspace();
     const token = how.token ?? this.give(await this.token(), how.uid);
     const spoken = await this.asRunner(["run", "--token", token, ...args], { ...how, cwd: workspace });
@@ -188,10 +216,19 @@ export class BrokerProcess {
   static async start(host: Host, failpoint?: Failpoint): Promise<BrokerProcess> {
     const stops = mkdtempSync(join(host.folder, "stops-"));
     chmodSync(stops, 0o777);
-    const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...(failpoint === undefined ? {} : { MAYFLY_FAILPOINT: `${failpoint}:${stops}` }) };
-    const child = spawn(process.execPath, [main, "serve", "--config", host.config], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const env = {
+      PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+      ...(failpoint === undefined ? {} : { MAYFLY_FAILPOINT: `${failpoint}:${stops}` }),
+    };
+    const child = spawn(process.execPath, [main, "serve", "--config", host.config], {
+      env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     const broker = new BrokerProcess(child, stops);
-    const ready = until(async () => existsSync(join(host.run, "broker.sock")) && (await host.asRoot(["status"])).code === 0, 30_000);
+    const ready = until(
+      async () => existsSync(join(host.run, "broker.sock")) && (await host.asRoot(["status"])).code === 0,
+      30_000,
+    );
     if (await Promise.race([ready.then(() => true), broker.#ended.then(() => false)])) return broker;
     throw new Error(`the broker did not start: ${await broker.#log}`);
   }
@@ -209,7 +246,7 @@ export class BrokerProcess {
   sandboxdPid(): number {
     const innermost = (pid: number): number => {
       const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
-      const next = children.find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1").includes("sandboxd"));
+      const next = children.find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1").includes("--nested"));
       return next === undefined ? pid : innermost(next);
     };
     return innermost(this.pid);
@@ -236,7 +273,11 @@ export class BrokerProcess {
 }
 
 export async function heard(child: ChildProcess): Promise<Spoken> {
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout ?? Readable.from([])), text(child.stderr ?? Readable.from([])), new Promise<number>((done) => child.once("close", (exit) => done(exit ?? 137)))]);
+  const [stdout, stderr, code] = await Promise.all([
+    text(child.stdout ?? Readable.from([])),
+    text(child.stderr ?? Readable.from([])),
+    new Promise<number>((done) => child.once("close", (exit) => done(exit ?? 137))),
+  ]);
   return { stdout, stderr, code };
 }
 
@@ -252,7 +293,7 @@ user: ${users.broker}
 state: ${host.state}
 run: ${host.run}
 templates: ${join(host.folder, "templates")}
-sockets: { group: ${users.group}, broker: ${users.group}, audit: ${users.group}, control: ${users.group} }
+sockets: { group: ${users.group}, broker: ${users.group}, audit: ${users.auditors}, control: ${users.responders} }
 identity: { url: "https://broker.test", origin: broker.test/ledger }
 issuers:
   ci: { preset: github, url: "${issuer.url}", audience: "${audience}", allowPrivate: true }

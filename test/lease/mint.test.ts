@@ -84,6 +84,13 @@ describe("minting the credentials of a grant", () => {
     expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "unknown"]);
   });
 
+  it("does not take a provider's complaint for certainty: what it gave too much of is looked for and ended", async () => {
+    const begun = await stage().begin({ ...database, options: { path: "database/creds/shop-eternal", kind: "dynamic" } });
+    await expect(minted(begun)).rejects.toMatchObject({ code: "provider-broken-promise" });
+    expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "unknown"]);
+    expect(await aliveUpstream(stage())).not.toEqual([]);
+  });
+
   it("waits no longer than its patience, and calls it unknown", async () => {
     const begun = await stage().begin(database);
     stage().bench.proxy.next({ kind: "black-hole" }, { path: "/database/creds" });

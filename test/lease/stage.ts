@@ -248,9 +248,9 @@ export async function logsIn({ bench }: Stage, { material }: { readonly material
 /** Everything that OpenBao and PostgreSQL know to be alive. */
 export async function aliveUpstream({ bench }: Stage): Promise<readonly string[]> {
   const tokens = await bench.bao.tokens();
-  const leases = await bench.bao.leases("database/creds/shop-migrate");
+  const leases = await Promise.all(["shop-migrate", "shop-eternal"].map((role) => bench.bao.leases(`database/creds/${role}`)));
   const roles = (await bench.postgres.sql("select rolname from pg_roles where rolname like 'v-%'")).stdout
     .split("\n")
     .filter(Boolean);
-  return [...tokens, ...leases, ...roles];
+  return [...tokens, ...leases.flat(), ...roles];
 }

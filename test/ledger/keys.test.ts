@@ -1,5 +1,5 @@
-import { chmod, chown, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { generateKeyPairSync } from "node:crypto";
+import { chmod, chown, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadOrCreateSigningKey } from "../../src/ledger/keys.ts";

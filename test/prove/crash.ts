@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ProofRequest, Verdict } from "../../scripts/prove.ts";
 import { type Failpoint, failpoints } from "../../src/failpoint.ts";
 import { templates } from "../flow/templates.ts";
-import { type BrokerProcess, heard, Host, startUpstreams, type Upstreams, until } from "../flow/world.ts";
+import { type BrokerProcess, Host, heard, startUpstreams, type Upstreams, until } from "../flow/world.ts";
 import type { Fault, Matching } from "../servers/fault-proxy.ts";
 
 type Whom = "serve" | "sandboxd";
@@ -45,14 +45,23 @@ interface Count {
 
 /** How long after a restart everything must be ended: the broker's own word is 30 s (DESIGN section 8.12). */
 const quietTime = 30_000;
+/** A broker that lost its sandboxd ends by itself, so that whatever supervises it starts both anew. */
+const endTime = 20_000;
 const path = "database/creds/shop-migrate";
 
 export async function prove({ size, random, sabotage, note }: ProofRequest): Promise<Verdict> {
-  if (sabotage !== undefined && sabotage !== "forgets-the-ledger") throw new Error("crash knows the sabotage forgets-the-ledger");
+  if (sabotage !== undefined && sabotage !== "forgets-the-ledger")
+    throw new Error("crash knows the sabotage forgets-the-ledger");
   await using upstreams = await startUpstreams();
   await using host = await Host.create(upstreams, templates);
   const count = emptyCount();
-  const all = [...atFailpoints(), ...whileRunning(), ...upstreamFaults(), ...lateEffects(), ...(size === "full" ? atRandom(random, 200) : atRandom(random, 4))];
+  const all = [
+    ...atFailpoints(),
+    ...whileRunning(),
+    ...upstreamFaults(),
+    ...lateEffects(),
+    ...(size === "full" ? atRandom(random, 200) : atRandom(random, 4)),
+  ];
   const chosen = sabotage === undefined ? all : all.filter(({ name }) => name.includes("minted"));
   for (const scenario of chosen) {
     const seconds = await play(scenario, { host, upstreams, count, forgets: sabotage !== undefined });
@@ -118,7 +127,10 @@ const effects: Readonly<Record<string, Matching>> = {
 
 /** Each effect fails in two ways: it did not happen; it happened, and the answer was lost. */
 function upstreamFaults(): readonly Scenario[] {
-  const ways: Readonly<Record<string, Fault>> = { "did not happen": { kind: "reset" }, "happened, its answer lost": { kind: "drop-answer" } };
+  const ways: Readonly<Record<string, Fault>> = {
+    "did not happen": { kind: "reset" },
+    "happened, its answer lost": { kind: "drop-answer" },
+  };
   return Object.entries(effects).flatMap(([effect, matching]) =>
     Object.entries(ways).flatMap(([way, fault]) =>
       [false, true].map((crash) => ({
@@ -204,7 +216,9 @@ async function play(scenario: Scenario, playing: Playing): Promise<number> {
 
 function startJob(host: Host, workspace: string, token: string, rest: string): Run {
   const script = `cat /run/mayfly/credentials/db/username > seen.part && mv seen.part seen; ${rest}`;
-  return heard(host.spawnRunner(["run", "--token", token, "--template", "migrate", "--", "sh", "-c", script], { cwd: workspace }));
+  return heard(
+    host.spawnRunner(["run", "--token", token, "--template", "migrate", "--", "sh", "-c", script], { cwd: workspace }),
+  );
 }
 
 function saw(workspace: string): boolean {
@@ -216,7 +230,8 @@ async function killAndRestart({ host, forgets }: Playing, whom: Whom, point: Fai
   broker.kill(whom);
   // What stood at the failpoint goes on without its sandboxd.
   if (whom === "sandboxd" && point !== undefined) broker.goOn(point);
-  await broker.ended;
+  if ((await Promise.race([broker.ended, sleep(endTime)])) === undefined)
+    throw new Error(`after the kill of ${whom} the broker did not end`);
   if (forgets) for (const file of globSync(join(host.state, "ledger.db*"))) rmSync(file);
   await host.start();
 }
@@ -250,17 +265,29 @@ async function openLeases(host: Host): Promise<readonly LeaseView[]> {
 /** As many jobs may have seen a credential as the ledger calls delivered; each scenario adds at most one of either. */
 async function wasRecorded(host: Host, seen: string): Promise<boolean> {
   if (seen === "") return true;
-  const { entries } = await host.audit<{ readonly entries: readonly { readonly kind: string }[] }>(["audit", "list", "--kind", "delivered", "--limit", "1000"]);
+  const { entries } = await host.audit<{ readonly entries: readonly { readonly kind: string }[] }>([
+    "audit",
+    "list",
+    "--kind",
+    "delivered",
+    "--limit",
+    "1000",
+  ]);
   const workspaces = globSync(join(host.folder, "builds/*/seen"));
   return entries.length >= workspaces.length;
 }
 
 /** What a dead sandboxd left, by the names that it gives: control groups, folders, mounts and processes. */
 function orphansOf(nest: number): readonly string[] {
-  const named = (folder: string): readonly string[] => (existsSync(folder) ? readdirSync(folder).filter((name) => name.includes(`-${nest}-`)) : []);
-  const groups = ["/sys/fs/cgroup", ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`)].flatMap((folder) => (isFolder(folder) ? named(folder) : []));
+  const named = (folder: string): readonly string[] =>
+    existsSync(folder) ? readdirSync(folder).filter((name) => name.includes(`-${nest}-`)) : [];
+  const groups = ["/sys/fs/cgroup", ...readdirSync("/sys/fs/cgroup").map((name) => `/sys/fs/cgroup/${name}`)].flatMap(
+    (folder) => (isFolder(folder) ? named(folder) : []),
+  );
   const processes = readdirSync("/proc").filter((pid) => /^[0-9]+$/.test(pid) && commandLine(pid).includes(`-${nest}-`));
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`-${nest}-`));
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(`-${nest}-`));
   return [...groups, ...named("/run"), ...processes, ...mounts];
 }
 

@@ -1,6 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it } from "vitest";
 import { deferred } from "../../src/sandbox/deferred.ts";
 import { openJob, runIn, sh, startIn, startWorld, type World, whyNotHere } from "./fixture.ts";
@@ -62,6 +65,31 @@ describe("the death of sandboxd", () => {
     spawnSync("rmdir", [foreign]);
     expect(world.child.pid).toBeGreaterThan(1);
   });
+
+  it.each(["x", "../../etc", "INSTANCE"])(
+    "is not risked by one that claims to be inside (%s): it touches nothing of the host",
+    (claim) => {
+      const own = `${readlinkSync("/proc/self/ns/pid").replaceAll(/[^0-9]/g, "")}-1-1`;
+      const folder = mkdtempSync(join(tmpdir(), "mayfly-claim-"));
+      writeFileSync(`${folder}/mayfly.yaml`, "{}");
+      const before = readFileSync("/proc/self/mountinfo", "utf8");
+      const entry = fileURLToPath(new URL("./sandboxd-entry.ts", import.meta.url));
+      const flags = [
+        "--config",
+        `${folder}/mayfly.yaml`,
+        "--socket",
+        "/none/such.sock",
+        "--serve-uid",
+        "0",
+        "--nested",
+        claim.replace("INSTANCE", own),
+      ];
+      const { status, stdout } = spawnSync(process.execPath, [entry, "sandboxd", ...flags], { encoding: "utf8" });
+      rmSync(folder, { recursive: true });
+      expect([status, stdout]).toEqual([1, expect.stringContaining('"code":"usage"')]);
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(before);
+    },
+  );
 
   it("is not brought about by another that wants the same socket", async () => {
     await using world = await startWorld();

@@ -25,7 +25,7 @@ describe("sandboxd's own walls", () => {
     expect(spawnSync("sh", ["-c", connect]).status).toBe(0);
     spawnSync("chmod", ["666", `${world.folder}/sandboxd.sock`]);
     const talk = `perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => "${world.folder}/sandboxd.sock") or exit 1; syswrite $s, "PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\\0\\0\\0\\4\\0\\0\\0\\0\\0"; exit(sysread($s, $b, 9) ? 0 : 1)'`;
-    expect(asRunner(talk).status).toBe(1);
+    expect(asRunner(talk).status).not.toBe(0);
     expect(spawnSync("sh", ["-c", talk]).status).toBe(0);
   });
 

@@ -4,9 +4,9 @@ import type { Ledger } from "../../../src/ledger/ledger.ts";
 import { verifyReceipt } from "../../../src/ledger/receipt.ts";
 import { verifyLog } from "../../../src/ledger/verify.ts";
 import {
+  anIntent,
   aRun,
   aSession,
-  anIntent,
   denied,
   failed,
   issued,

@@ -115,7 +115,7 @@ export type RunStart = Message<"mayfly.v1.RunStart"> & {
   step?: string | undefined;
 
   /**
-   * The command and its arguments; no shell is added.
+   * The command and its arguments; no shell is added. May be left out where the step pins its command.
    *
    * @generated from field: repeated string command = 5;
    */

@@ -23,7 +23,7 @@ export const file_mayfly_v1_control: GenFile = /*@__PURE__*/
  */
 export type ContainRequest = Message<"mayfly.v1.ContainRequest"> & {
   /**
-   * `workload:NAME`, `template:NAME`, `provider:NAME`, `issuer:NAME` or `all`.
+   * `all`, or a name behind `issuer:`, `workload:`, `job:`, `session:`, `template:` or `provider:`.
    *
    * @generated from field: string scope = 1;
    */
