@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { chownSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
@@ -31,7 +32,7 @@ export class Confession implements AsyncDisposable {
   /** What the job told, once it waits for `goOn`. */
   async all(): Promise<readonly Buffer[]> {
     await until(() => this.#waiting.length > 0, 30_000);
-    return [...this.#told].map(([path, content]) => secretPartOf(path, content));
+    return [...this.#told].flatMap(([path, content]) => secretPartsOf(path, content));
   }
 
   goOn(): void {
@@ -44,11 +45,21 @@ export class Confession implements AsyncDisposable {
   }
 }
 
-/** Of a JWT its signature: the rest says what many may know. Of a key all between its first and last line. */
-function secretPartOf(path: string, content: Buffer): Buffer {
+/** What is common to all of a kind, or said elsewhere, is no secret: of a JWT only the signature is, of a key its scalar. */
+function secretPartsOf(path: string, content: Buffer): readonly Buffer[] {
   const text = content.toString("latin1").trim();
-  if (path.endsWith("/token")) return Buffer.from(text.split(".")[2] ?? "", "latin1");
-  return Buffer.from(text.replaceAll(/-----[A-Z ]+-----\n?/g, ""), "latin1");
+  if (path.endsWith("/token")) return [Buffer.from(text.split(".")[2] ?? "", "latin1")];
+  return path.endsWith("/key.pem") ? scalarOf(text) : [Buffer.from(text, "latin1")];
+}
+
+/** As bytes, and as the file has it: the characters of its base64 that are made of nothing else. */
+function scalarOf(pem: string): readonly Buffer[] {
+  const scalar = Buffer.from(createPrivateKey(pem).export({ format: "jwk" }).d ?? "", "base64url");
+  const body = pem.replaceAll(/-----[A-Z ]+-----\n?/g, "");
+  const at = Buffer.from(body, "base64").indexOf(scalar);
+  const places = [...body].flatMap((character, index) => (character === "\n" ? [] : [index]));
+  const [first, last] = [Math.ceil((at * 8) / 6), Math.floor(((at + scalar.length) * 8) / 6)];
+  return [scalar, Buffer.from(body.slice(places[first], places[last]), "latin1")];
 }
 
 /** The beginning of a job's script: it tells its credentials, then waits until the test has looked around. */

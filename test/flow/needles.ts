@@ -48,26 +48,17 @@ function slices(units: readonly string[], length: number): readonly string[] {
   return units.slice(length - 1).map((_, start) => units.slice(start, start + length).join(""));
 }
 
-/**
- * Every window of some secrets, in every form. Written without `src/masking`, whose work it judges. Two credentials of one kind
- * that share a window share no secret by it: a key's frame, a password's fixed beginning.
- */
+/** Every window of some secrets, in every form. Written without `src/masking`, whose work it judges. */
 export class Needles {
   readonly #forms = new Map<string, string>();
   readonly #lengths = new Set<number>();
   /** By a hash of four bytes: most places in a file are passed by one look. */
   readonly #beginnings = new Uint8Array(2 ** 22);
 
-  add(secrets: readonly Buffer[], others: readonly Buffer[] = []): void {
+  add(secrets: readonly Buffer[]): void {
     for (const form of forms) {
-      const shared = new Set(others.flatMap((other) => windowsOf(other, form)));
-      const windows = secrets.flatMap((secret) => windowsOf(secret, form));
-      for (const text of windows) if (!shared.has(text)) this.#add(text, form.name);
+      for (const text of secrets.flatMap((secret) => windowsOf(secret, form))) this.#add(text, form.name);
     }
-  }
-
-  get count(): number {
-    return this.#forms.size;
   }
 
   #add(text: string, form: string): void {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 interface Role {
   readonly name: string;
@@ -30,13 +30,22 @@ function treeOf(pid: number): readonly number[] {
 
 /** The kernel counts a child to the thread that made it. */
 function childrenOf(pid: number): readonly number[] {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const children = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8"));
+  const threads = existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
+  const children = threads.map((thread) => wordsOf(`/proc/${pid}/task/${thread}/children`));
   return children.join(" ").split(/\s+/).filter(Boolean).map(Number);
 }
 
 function commandOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
+  return wordsOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+}
+
+/** Nothing of a process that has gone meanwhile. */
+function wordsOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
 }
 
 function roleOf(command: string): string {

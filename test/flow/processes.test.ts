@@ -39,7 +39,10 @@ beforeAll(async () => {
     },
   );
   await until(() => readdirSync(workspace).includes("started"), 20_000);
-  processes = processesOf(host.broker.pid);
+  await until(() => {
+    processes = processesOf(host.broker.pid);
+    return processes.has("job");
+  }, 5_000);
 }, 120_000);
 
 afterAll(async () => {
