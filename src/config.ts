@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { parseDocument } from "yaml";
+import { parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { BrokerError } from "./errors.ts";
 import { failpoints, type Stop } from "./failpoint.ts";
@@ -102,9 +102,14 @@ export type Config = z.output<typeof configSchema>;
 /** Reads mayfly.yaml. Every problem is listed with its place; nothing is guessed and unknown keys do not load. */
 export function loadConfig(path: string, moved: Settings): Config {
   const document = parseDocument(read(path), { schema: "core", merge: false, uniqueKeys: true, strict: true });
-  const flaw = document.errors[0];
+  const flaw = document.errors[0] ?? document.warnings[0];
   if (flaw !== undefined) throw invalid(path, flaw.message.split("\n")[0] ?? "is not YAML");
-  const parsed = configSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+  visit(document, {
+    Alias: () => {
+      throw invalid(path, "an alias (*name) stands in it: write the value out");
+    },
+  });
+  const parsed = configSchema.safeParse(document.toJS());
   if (!parsed.success)
     throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
   const { run, state, templates } = parsed.data;

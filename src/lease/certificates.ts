@@ -1,9 +1,9 @@
 import "reflect-metadata";
 import { createPrivateKey, type webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
+import { loadOrCreate, unfit } from "../key-file.ts";
 import { Secret } from "../secret.ts";
 import type { Clock } from "../time.ts";
-import { loadOrCreate, unfit } from "./key-file.ts";
 import type { Authority } from "./provider.ts";
 
 const keys = { name: "ECDSA", namedCurve: "P-256" } as const;

@@ -1,8 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from "jose";
+import { loadOrCreate, unfit } from "../key-file.ts";
 import { Secret } from "../secret.ts";
 import type { Clock, Instant } from "../time.ts";
-import { loadOrCreate, unfit } from "./key-file.ts";
 
 export type Algorithm = "RS256" | "ES256";
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import { BrokerError } from "../errors.ts";
+import { BrokerError } from "./errors.ts";
 
 /**
  * The text of a file that only its owner may read, made by `create` on the first start. Refuses with `config-invalid` a file
