@@ -104,15 +104,8 @@ describe("no byte of a job's credentials is on the host", () => {
     await using job = await confessing(`${printEverything}\nexit 7`);
     await learn(job);
     expectNothingOnHost();
-    const found = searchFolder(needles, memoryMount()).map((sighting) =>
-      /credentials\/(\w+)\/.*: (.*)$/.exec(sighting)?.slice(1),
-    );
-    const plainly = expect.stringContaining("plain");
-    expect(found.toSorted()).toEqual([
-      ["api", plainly],
-      ["db", plainly],
-      ["report", plainly],
-    ]);
+    const found = searchFolder(needles, memoryMount()).map((sighting) => /credentials\/\w+/.exec(sighting)?.[0] ?? sighting);
+    expect(found.toSorted()).toEqual(["credentials/api", "credentials/db", "credentials/report"]);
     job.confession.goOn();
     const spoken = await job.ended;
     expect(spoken.code).toBe(7);

@@ -35,7 +35,8 @@ function childrenOf(pid: number): readonly number[] {
   return children.join(" ").split(/\s+/).filter(Boolean).map(Number);
 }
 
-function commandOf(pid: number): string {
+/** Blanks between the arguments. */
+export function commandOf(pid: number): string {
   return wordsOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
 }
 
