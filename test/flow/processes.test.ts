@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import golden from "../golden/processes.json" with { type: "json" };
 import { type Facts, factsOf, type Names } from "./process-table.ts";
@@ -115,6 +116,12 @@ describe("the golden table of what each process may do", () => {
   test.for(Object.keys(table.processes))("is what the kernel says of %s", (role, { skip }) => {
     if (role === "runtime" && !readFileSync(`/proc/${pidOf(role)}/cmdline`, "utf8").includes("/crun\0"))
       skip("this host cannot run crun, whose descriptors the table has");
+    expect(lines(factsOf(pidOf(role), names()))).toEqual(lines(values(table.processes[role] ?? {})));
+  });
+
+  test.for(["serve", "sandboxd"])("does not change when SIGUSR1 asks %s for Node's inspector", async (role) => {
+    process.kill(pidOf(role), "SIGUSR1");
+    await sleep(500);
     expect(lines(factsOf(pidOf(role), names()))).toEqual(lines(values(table.processes[role] ?? {})));
   });
 
