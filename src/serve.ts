@@ -3,6 +3,7 @@ import { chownSync, mkdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { rehearse } from "./api/protocols.ts";
 import { createDoor, type Door, type Reason } from "./api/server.ts";
 import type { Config, Settings } from "./config.ts";
 import { BrokerError } from "./errors.ts";
@@ -54,7 +55,7 @@ const settleTime: Duration = 2_000;
 export async function serve(parts: ServeParts): Promise<void> {
   const { log, stop } = parts;
   await using stack = new AsyncDisposableStack();
-  const loaded = await loadLedger();
+  const [loaded] = await Promise.all([loadLedger(), rehearse()]);
   stack.defer(() => loaded.stop());
   const sandboxd = await giveUpRoot(parts, stack);
   closeThisProcess();

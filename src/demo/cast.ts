@@ -59,9 +59,8 @@ export async function startBroker(
   for (const deadline = clock.monotonic() + startTime; (await asRunner(stage, ["status"])).code !== 0; await clock.sleep(100)) {
     if (over || clock.monotonic() > deadline) {
       child.kill("SIGKILL");
-      throw new BrokerError("environment-unfit", "the broker did not start", {
+      throw new BrokerError("environment-unfit", `the broker did not start: ${(await log).trim()}`, {
         hint: "`mayfly doctor` says what this host lacks",
-        detail: await log,
       });
     }
   }

@@ -363,3 +363,13 @@ describe("containment", () => {
     expect((await host.runJob(["--template", "local", "--", "true"])).code).toBe(0);
   }, 60_000);
 });
+
+/** The last one: it ends the broker that served all others. */
+describe("the broker", () => {
+  test("loaded every module before it gave up root, and stops when it is told to", async () => {
+    const log = await host.broker.stop();
+    expect(log).toContain("the broker shuts down");
+    expect(log.split("\n").filter((line) => line.includes("LATE LOAD"))).toEqual([]);
+    expect(await host.broker.ended).toBe(0);
+  }, 60_000);
+});

@@ -22,6 +22,7 @@ export const users = {
 } as const;
 
 const main = resolve("src/main.ts");
+const lateLoads = resolve("test/flow/late-loads.mjs");
 const asUser = resolve("src/demo/as-user.ts");
 
 /** What one command of `mayfly` said. */
@@ -220,7 +221,7 @@ export class BrokerProcess {
       PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
       ...(failpoint === undefined ? {} : { MAYFLY_FAILPOINT: `${failpoint}:${stops}` }),
     };
-    const child = spawn(process.execPath, [main, "serve", "--config", host.config], {
+    const child = spawn(process.execPath, ["--import", lateLoads, main, "serve", "--config", host.config], {
       env,
       stdio: ["ignore", "ignore", "pipe"],
     });
