@@ -1,4 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -56,7 +58,7 @@ export async function startBroker(
   const ended = exitOf(child);
   let over = false;
   void ended.then(() => (over = true));
-  for (const deadline = clock.monotonic() + startTime; (await asRunner(stage, ["status"])).code !== 0; await clock.sleep(100)) {
+  for (const deadline = clock.monotonic() + startTime; !existsSync(join(stage.run, "broker.sock")); await clock.sleep(20)) {
     if (over || clock.monotonic() > deadline) {
       child.kill("SIGKILL");
       throw new BrokerError("environment-unfit", `the broker did not start: ${(await log).trim()}`, {
