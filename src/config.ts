@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseDocument, visit } from "yaml";
@@ -97,11 +98,15 @@ export const configSchema = z.strictObject({
   log: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 
-export type Config = z.output<typeof configSchema>;
+export interface Config extends z.output<typeof configSchema> {
+  /** SHA-256, hex, of the file: recorded at each start, so that a change of configuration shows. */
+  readonly digest: string;
+}
 
 /** Reads mayfly.yaml. Every problem is listed with its place; nothing is guessed and unknown keys do not load. */
 export function loadConfig(path: string, moved: Settings): Config {
-  const document = parseDocument(read(path), { schema: "core", merge: false, uniqueKeys: true, strict: true });
+  const text = read(path);
+  const document = parseDocument(text, { schema: "core", merge: false, uniqueKeys: true, strict: true });
   const flaw = document.errors[0] ?? document.warnings[0];
   if (flaw !== undefined) throw invalid(path, flaw.message.split("\n")[0] ?? "is not YAML");
   visit(document, {
@@ -113,7 +118,14 @@ export function loadConfig(path: string, moved: Settings): Config {
   if (!parsed.success)
     throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
   const { run, state, templates } = parsed.data;
-  return { ...parsed.data, run: moved.run ?? run, state: moved.state ?? state, templates: moved.templates ?? templates };
+  const digest = createHash("sha256").update(text).digest("hex");
+  return {
+    ...parsed.data,
+    digest,
+    run: moved.run ?? run,
+    state: moved.state ?? state,
+    templates: moved.templates ?? templates,
+  };
 }
 
 function read(path: string): string {

@@ -13,6 +13,7 @@ import { compileProfiles } from "./identity/issuers.ts";
 import { issuerFetch } from "./identity/network.ts";
 import { createVerifier } from "./identity/verify.ts";
 import { openAuthority } from "./lease/authority.ts";
+import type { Minting } from "./lease/mint.ts";
 import { Sweeper } from "./lease/sweep.ts";
 import { loadOrCreateSigningKey } from "./ledger/keys.ts";
 import type { Ledger } from "./ledger/ledger.ts";
@@ -119,40 +120,20 @@ interface Ground {
 async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack: AsyncDisposableStack): Promise<Opened> {
   const { clock, config, log } = parts;
   const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
-  const key = await loadOrCreateSigningKey(join(config.state, "ledger.key"));
-  const ledger = stack.use(
-    await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock }),
-  );
-  await ledger.append([{ kind: "started", version: parts.version, configuration: parts.configPath, host: hostname() }]);
+  const ledger = stack.use(await openLedger(parts, loaded));
   const providers = configureProviders(config, parts.catalogue, { clock, authority });
   const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
   const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger);
   await closeLostRuns(ledger);
   const live = new LiveRuns();
-  const { patience, sweep } = config.leases;
-  const room = { ledger, providers, clock, proofs: authority.proofs, patience };
-  const report = (error: BrokerError, lease: string | undefined) =>
-    log.warn({ error, lease }, "a lease could not be ended yet");
-  const sweeper = stack.use(
-    new Sweeper({
-      ...room,
-      held: (lease) => live.holds(lease),
-      random: randomBytes,
-      interval: sweep,
-      settle: patience + settleTime,
-      report,
-    }),
-  );
-  sweeper.start();
+  const room = { ledger, providers, clock, proofs: authority.proofs, patience: config.leases.patience };
+  const sweeper = stack.use(startSweeper(parts, room, live));
+  const profiles = compileProfiles(config.issuers, (path) => readFileSync(path, "utf8"));
   const house: House = {
     clock,
     random: randomBytes,
     log,
-    verifier: createVerifier({
-      profiles: compileProfiles(config.issuers, (path) => readFileSync(path, "utf8")),
-      fetch: issuerFetch,
-      clock,
-    }),
+    verifier: createVerifier({ profiles, fetch: issuerFetch, clock }),
     policy: () => policy.current,
     ledger,
     minting: { ...room, protect: (secrets) => log.hiding(secrets) },
@@ -163,6 +144,26 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
     reached: parts.settings.failpoint === undefined ? unstoppable : stoppingAt(parts.settings.failpoint, clock),
   };
   return { house, policy, door: stack.use(await openDoor(parts, house, policy)) };
+}
+
+async function openLedger({ config, clock, version }: ServeParts, loaded: LoadedLedger): Promise<Ledger> {
+  const key = await loadOrCreateSigningKey(join(config.state, "ledger.key"));
+  const ledger = await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock });
+  await ledger.append([{ kind: "started", version, configuration: config.digest, host: hostname() }]);
+  return ledger;
+}
+
+function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect">, live: LiveRuns): Sweeper {
+  const sweeper = new Sweeper({
+    ...room,
+    held: (lease) => live.holds(lease),
+    random: randomBytes,
+    interval: config.leases.sweep,
+    settle: room.patience + settleTime,
+    report: (error, lease) => log.warn({ error, lease }, "a lease could not be ended yet"),
+  });
+  sweeper.start();
+  return sweeper;
 }
 
 /** What a dead broker had running is over: sandboxd ended it with its lifeline. Their leases are the sweeper's. */
