@@ -13,10 +13,13 @@ import type { Begun } from "./ledger/ledger.ts";
 import { decide } from "./policy/decide.ts";
 import type { Denial, Grant } from "./policy/grant.ts";
 import type { Exit, Isolation, Sandbox } from "./sandbox/sandbox.ts";
-import type { Duration } from "./time.ts";
+import { type Duration, within } from "./time.ts";
 
 /** The local end takes at most 2 s whatever an upstream does: revocation has this long, then the sweeper goes on. */
 const revocationTime: Duration = 1_500;
+
+/** A sandboxd that hangs holds up no revocation; it itself needs a quarter of a second at most. */
+const freezeTime: Duration = 400;
 
 /** A credential may come into being this long after its intent, and two clocks may be this far apart. */
 const latestMint: Duration = 60_000;
@@ -146,15 +149,15 @@ export class Job implements AsyncDisposable {
     return leases.all.flatMap((lease) => filesOf(lease.credential, lease.material, lease.deliver));
   }
 
-  /** The record comes first: no credential is in a job that the ledger does not call delivered. */
+  /** The record comes first: no credential is in a job that the ledger does not call delivered, nor past a fence raised meanwhile. */
   async deliver(
     standing: Standing,
     sandbox: Sandbox,
     leases: Leases<Delivery>,
     files: readonly DeliveredFile[],
   ): Promise<void> {
-    await this.#fenced(standing);
     await this.#house.ledger.append(leases.all.map(({ lease }) => ({ kind: "delivered", lease })));
+    await this.#fenced(standing);
     await sandbox.deliver(files);
   }
 
@@ -181,9 +184,9 @@ export class Job implements AsyncDisposable {
   }
 
   async #endAll(): Promise<readonly LeaseOutcome[]> {
-    await this.#sandbox
-      ?.freeze()
-      .catch((error: unknown) => this.#house.log.warn({ error, run: this.#id }, "the job could not be frozen"));
+    const { clock, log } = this.#house;
+    const unfrozen = (error?: unknown) => log.warn({ error, run: this.#id }, "the job could not be frozen");
+    await within(clock, freezeTime, this.#sandbox?.freeze() ?? Promise.resolve(), unfrozen).catch(unfrozen);
     const [outcomes] = await Promise.all([this.#leases?.end(revocationTime) ?? [], this.#sandbox?.remove()]);
     return outcomes;
   }

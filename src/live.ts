@@ -10,6 +10,10 @@ export class LiveRuns {
     return { [Symbol.dispose]: () => this.#runs.delete(run.id) };
   }
 
+  has(run: string): boolean {
+    return this.#runs.has(run);
+  }
+
   holds(lease: string): boolean {
     return [...this.#runs.values()].some((run) => run.leases.includes(lease));
   }

@@ -122,12 +122,15 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
   const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
   const ledger = stack.use(await openLedger(parts, loaded));
   const providers = configureProviders(config, parts.catalogue, { clock, authority });
-  const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
-  const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger);
-  await closeLostRuns(ledger);
   const live = new LiveRuns();
   const room = { ledger, providers, clock, proofs: authority.proofs, patience: config.leases.patience };
   const sweeper = stack.use(startSweeper(parts, room, live));
+  const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
+  // Templates that do not load stop the broker, but not the end of what a dead one had issued.
+  const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger).catch(async (error: unknown) => {
+    await sweeper.round();
+    throw error;
+  });
   const profiles = compileProfiles(config.issuers, (path) => readFileSync(path, "utf8"));
   const house: House = {
     clock,
@@ -157,6 +160,7 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
   const sweeper = new Sweeper({
     ...room,
     held: (lease) => live.holds(lease),
+    heldRun: (run) => live.has(run),
     random: randomBytes,
     interval: config.leases.sweep,
     settle: room.patience + settleTime,
@@ -164,12 +168,6 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
   });
   sweeper.start();
   return sweeper;
-}
-
-/** What a dead broker had running is over: sandboxd ended it with its lifeline. Their leases are the sweeper's. */
-async function closeLostRuns(ledger: Ledger): Promise<void> {
-  const lost = await ledger.openRuns();
-  await ledger.append(lost.map((run) => ({ kind: "run-ended", run, outcome: "lost", exitCode: null, code: null })));
 }
 
 async function openDoor({ config, clock, log, version, stop }: ServeParts, house: House, policy: PolicyInForce): Promise<Door> {
@@ -203,5 +201,8 @@ async function openDoor({ config, clock, log, version, stop }: ServeParts, house
 }
 
 function stopped(signal: AbortSignal): Promise<string> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve("it was told to stop"), { once: true }));
+  const reason = "it was told to stop";
+  // A signal that came while the broker was starting is not told again.
+  if (signal.aborted) return Promise.resolve(reason);
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(reason), { once: true }));
 }

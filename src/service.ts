@@ -42,13 +42,22 @@ async function startSession(house: House, { peer, token }: Ask<"startSession">):
 const verifyTime = 10_000;
 
 async function endSession(house: House, { peer, handle }: Ask<"endSession">): Promise<void> {
-  const { session } = await within(house, handle, peer);
+  const { session } = await within(house, handle, peer).catch(async (error: unknown) => {
+    throw await denied(house, { peer, identity: undefined, denial: undefined }, asBrokerError(error));
+  });
   house.live.end(new BrokerError("session-ended"), `session:${session}`);
   await house.ledger.append([{ kind: "session-ended", session, why: "asked" }]);
 }
 
+/** A scope that nothing can be in would close nothing and look like success. */
+const scopeShape = /^(all|(issuer|workload|job|session|template|provider):.+)$/;
+
 /** The fence comes first: once it is durable, nothing of this scope is minted, delivered or started, and what runs is ended. */
 async function contain(house: House, ask: Ask<"contain">): Promise<Awaited<ReturnType<Broker["contain"]>>> {
+  if (!scopeShape.test(ask.scope))
+    throw new BrokerError("usage", `${ask.scope} is no scope`, {
+      hint: "write all, or one of issuer, workload, job, session, template and provider, a colon and a name",
+    });
   const fence = await house.ledger.raiseFence(ask);
   if (!ask.closed) return { fence, runsEnded: 0, leasesRevoked: 0 };
   const runsEnded = house.live.end(new BrokerError("fenced"), ask.scope);

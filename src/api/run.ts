@@ -75,7 +75,8 @@ class RunStream implements AsyncDisposable {
   endWith(signal: AbortSignal, why: (reason: unknown) => unknown): void {
     const end = (): void => this.#stop.abort(why(signal.reason));
     if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
+    // The shutdown's signal outlives every run, so a run that is over must not stay among its listeners.
+    else signal.addEventListener("abort", end, { once: true, signal: this.#stop.signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

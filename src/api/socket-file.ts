@@ -9,7 +9,7 @@ import { BrokerError } from "../errors.ts";
 export type Group = string | number;
 
 /** sun_path holds 108 bytes, the last of them a NUL (unix(7)); a longer path is cut short by some and refused by others. */
-const longestPath = 107;
+export const longestPath = 107;
 
 /**
  * Makes the folder of the sockets, 0750 and of the given group, or checks that an existing one is a real folder in which nobody

@@ -3,6 +3,8 @@ import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf"
 import { toJson } from "@bufbuild/protobuf";
 import { type OpenClient, openClient } from "../api/client.ts";
 import type { SocketName } from "../api/connection.ts";
+import { longestPath } from "../api/socket-file.ts";
+import { BrokerError } from "../errors.ts";
 import type { Io } from "./io.ts";
 import { printJson } from "./output.ts";
 
@@ -22,6 +24,11 @@ export function reach<Service extends DescService>(
   { socket }: Reaching,
 ): OpenClient<Service> {
   const path = socket === undefined ? join(io.env["MAYFLY_RUN"] ?? "/run/mayfly", `${door}.sock`) : resolve(io.cwd, socket);
+  // Node throws at once for a longer one, where Connect's client cannot hear it and would wait for ever.
+  if (Buffer.byteLength(path) > longestPath)
+    throw new BrokerError("usage", `the path of the socket is too long, ${path}`, {
+      hint: `the kernel takes ${longestPath} bytes`,
+    });
   return openClient(service, path);
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -168,13 +169,16 @@ function endedResult(result: RunResult): object {
   return { kind: "ended", ...(typeof members === "object" && !Array.isArray(members) ? members : {}) };
 }
 
-/** Whole or not at all: a reader never sees half of it. */
+/**
+ * Whole or not at all: a reader never sees half of it. The job may write to the same folder: under a name that it cannot guess, and
+ * never through what already stands there.
+ */
 async function writeResult(io: Io, { result }: RunFlags, content: object): Promise<void> {
   if (result === undefined) return;
   const path = resolve(io.cwd, result);
-  const part = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  const part = join(dirname(path), `.${basename(path)}.${randomBytes(12).toString("hex")}`);
   try {
-    await writeFile(part, `${JSON.stringify(content, null, 2)}\n`);
+    await writeFile(part, `${JSON.stringify(content, null, 2)}\n`, { flag: "wx" });
     await rename(part, path);
   } catch (cause) {
     throw new BrokerError("usage", `the result cannot be written to ${path}`, {

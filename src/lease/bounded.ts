@@ -17,10 +17,13 @@ export async function bounded<T>(
   signal.throwIfAborted();
   const late = new AbortController();
   const either = AbortSignal.any([signal, late.signal]);
+  // Node keeps a composite signal alive for as long as anybody listens to it: who is done must stop listening.
+  const done = new AbortController();
   const over = new Promise<never>((_, reject) => {
-    either.addEventListener("abort", () => void clock.sleep(grace).then(() => reject(reasonOf(either))), { once: true });
+    const giveUp = (): void => void clock.sleep(grace).then(() => reject(reasonOf(either)));
+    either.addEventListener("abort", giveUp, { once: true, signal: done.signal });
   });
-  const race = Promise.race([work(either), over]);
+  const race = Promise.race([work(either), over]).finally(() => done.abort());
   return within(clock, span, race, () => {
     late.abort(new BrokerError("timeout", "the provider did not answer in time"));
     return race;

@@ -2,6 +2,7 @@ import { BrokerError } from "../errors.ts";
 import type { Revoker } from "../ledger/entry.ts";
 import type { LeaseRecord } from "../ledger/ledger.ts";
 import type { Duration, Instant } from "../time.ts";
+import { bounded } from "./bounded.ts";
 import type { LeaseRoom } from "./lease.ts";
 import type { Ending, Intent } from "./provider.ts";
 import { ifMoved, revocationOf, revoke } from "./revoke.ts";
@@ -12,14 +13,28 @@ export interface Mending extends LeaseRoom {
    * the patience of minting.
    */
   readonly settle: Duration;
+  /** The longest that one attempt may take. */
+  readonly patience: Duration;
 }
 
 /** Brings an open lease that no run holds any more one step nearer to its end; rejects when the provider could not do its part. */
 export async function mend(room: Mending, record: LeaseRecord, by: Revoker, signal: AbortSignal): Promise<void> {
   if (record.state === "intent") await room.ledger.append([{ kind: "unknown", lease: record.lease, code: "internal" }]);
-  if (isOver(record, room.clock.now())) return recordExpired(room, record.lease);
+  if (isOver(record, room.clock.now())) return endOver(room, record, by, signal);
   if (record.state === "intent" || record.state === "unknown") return mendUnknown(room, record, by, signal);
   await mendKnown(room, record, by, signal);
+}
+
+/** By our clock it cannot live any more; our clock may be wrong, so what can be ended is ended all the same. */
+async function endOver(room: Mending, record: LeaseRecord, by: Revoker, signal: AbortSignal): Promise<void> {
+  // Within half of an attempt's time, so that a provider that hangs does not keep the lease open for ever.
+  await bounded(room.clock, room.patience / 2, signal, (stop) => lastTry(room, record, by, stop)).catch(() => undefined);
+  await recordExpired(room, record.lease);
+}
+
+async function lastTry(room: Mending, record: LeaseRecord, by: Revoker, signal: AbortSignal): Promise<void> {
+  if (revocationOf(room, record.provider) === "none") return;
+  await (record.ending === null ? mendUnknown(room, record, by, signal) : mendKnown(room, record, by, signal));
 }
 
 function isOver({ state, expiresAt, latestExpiry }: LeaseRecord, now: Instant): boolean {

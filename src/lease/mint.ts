@@ -67,6 +67,8 @@ async function mintOne<Delivery>(
   intent: Intent,
   signal: AbortSignal,
 ): Promise<Result<Delivery>> {
+  // Cancelled before anybody was asked: certainly nothing came into being.
+  if (signal.aborted) return { error: await recordFailure(minting, intent, new BrokerError("provider-unavailable"), signal) };
   try {
     const provider = providerOf(minting, intent);
     const { minted, hidden } = await ask(minting, provider, { intent, options: credential.options }, signal);

@@ -9,6 +9,8 @@ import { recordFailure } from "./revoke.ts";
 export interface Sweeping extends Mending {
   /** Whether a live run holds the lease: then its end is that run's business. */
   readonly held: (lease: string) => boolean;
+  /** Whether a run that is open in the ledger is alive in this process. */
+  readonly heldRun: (run: string) => boolean;
   readonly random: (bytes: number) => Buffer;
   /** Between two looks at the ledger. */
   readonly interval: Duration;
@@ -44,18 +46,34 @@ export class Sweeper implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      await this.#look().catch((error: unknown) => this.#room.report(asBrokerError(error), undefined));
+      await this.#closeLostRuns()
+        .then(() => this.#look())
+        .catch((error: unknown) => this.#room.report(asBrokerError(error), undefined));
       await this.#room.clock.sleep(this.#room.interval, this.#stop.signal).catch(() => undefined);
     }
   }
 
+  /** One look, and the end of all that it began. */
+  async round(): Promise<void> {
+    await this.#look();
+    await Promise.all([...this.#underWay.values()].map(({ done }) => done));
+  }
+
+  /** What a dead broker had running ended with it; what a living one could not record as ended, it records now. */
+  async #closeLostRuns(): Promise<void> {
+    const { ledger, heldRun } = this.#room;
+    const lost = (await ledger.openRuns()).filter((run) => !heldRun(run));
+    const events = lost.map((run) => ({ kind: "run-ended", run, outcome: "lost", exitCode: null, code: null }) as const);
+    if (events.length > 0) await ledger.append(events);
+  }
+
   /** Starts on every lease that is due. It does not wait for them: a provider that hangs holds up no other. */
   async #look(): Promise<void> {
-    const now = this.#room.clock.now();
+    const due = { by: this.#room.clock.now(), longestPause };
     // What is under way now may be over, and postponed, before the answer comes: the answer is then too old to act on.
     const busy = new Set(this.#underWay.keys());
-    for (const record of await this.#room.ledger.openLeases()) {
-      if (record.nextAttempt <= now && !busy.has(record.lease) && this.#isFree(record)) void this.#begin(record);
+    for (const record of await this.#room.ledger.dueLeases(due)) {
+      if (!busy.has(record.lease) && this.#isFree(record)) void this.#begin(record);
     }
   }
 

@@ -30,6 +30,7 @@ const isWrite: Readonly<Record<Method, boolean>> = {
   findSession: false,
   fence: false,
   openLeases: false,
+  dueLeases: false,
   openRuns: false,
   policyText: false,
   entries: false,

@@ -1,4 +1,4 @@
-import type { Instant } from "../time.ts";
+import type { Duration, Instant } from "../time.ts";
 import type { Entry, Event } from "./entry.ts";
 
 /**
@@ -36,6 +36,8 @@ export interface Ledger extends AsyncDisposable {
 
   /** Every lease that has not reached its end, oldest first: what a restarted broker must look after. */
   openLeases(): Promise<readonly LeaseRecord[]>;
+  /** Those of them whose next attempt has come, the longest waiting first, at most 500: however many live, a look at them stays cheap. */
+  dueLeases(due: LeasesDue): Promise<readonly LeaseRecord[]>;
   /** Runs without a `run-ended` entry: after a restart these were cut short. */
   openRuns(): Promise<readonly string[]>;
   /** When `revocation-failed` is recorded, when to try again; the sweeper's memory, so that a restart keeps the back-off. */
@@ -92,6 +94,12 @@ export interface Begun {
   /** What every later `fence` of this run is compared with. */
   readonly fence: number;
   readonly entries: readonly Entry[];
+}
+
+export interface LeasesDue {
+  readonly by: Instant;
+  /** An attempt that lies further ahead was set by a clock that has gone back since, so it is due too; a plain expiry is not. */
+  readonly longestPause: Duration;
 }
 
 export type LeaseState = "intent" | "issued" | "failed" | "unknown" | "delivered" | "revoked" | "expired" | "exposed";

@@ -85,6 +85,7 @@ export class SqliteStore implements Store {
     findSession: (_, handleDigest) => this.#sessions.find(handleDigest),
     fence: (_, scopes) => this.#fences.over(scopes),
     openLeases: () => this.#leases.open(),
+    dueLeases: (_, due) => this.#leases.due(due),
     openRuns: () => this.#sessions.openRuns(),
     policyText: (_, digest) => this.#archive.policyText(digest),
     entries: (_, query) => this.#archive.entries({ ...query, limit: page(query.limit) }),

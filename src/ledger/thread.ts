@@ -155,6 +155,7 @@ class ThreadedLedger implements Ledger {
   readonly fence = this.#method("fence");
   readonly raiseFence = this.#method("raiseFence");
   readonly openLeases = this.#method("openLeases");
+  readonly dueLeases = this.#method("dueLeases");
   readonly openRuns = this.#method("openRuns");
   readonly postpone = this.#method("postpone");
   readonly storePolicy = this.#method("storePolicy");

@@ -26,21 +26,29 @@ export function findCommand(name: string, view: View): void {
   );
 }
 
+/** What the kernel refuses to look up, as a name that is too long, is no program. */
 function isProgram(path: string, view: View): boolean {
-  const found = resolve(path, view, 40);
-  const stats = found === undefined ? undefined : lstatSync(found, { throwIfNoEntry: false });
-  return stats !== undefined && stats.isFile() && (stats.mode & 0o111) !== 0;
+  try {
+    const found = resolve(path, view, { left: mostLookups });
+    const stats = found === undefined ? undefined : lstatSync(found, { throwIfNoEntry: false });
+    return stats !== undefined && stats.isFile() && (stats.mode & 0o111) !== 0;
+  } catch {
+    return false;
+  }
 }
 
+/** All jobs wait while this one's command is looked for, and its workspace may hold a maze of links that is 2000 folders deep. */
+const mostLookups = 256;
+
 /** Follows links as the job would see them: an absolute one starts again at the job's root, not at the host's. */
-function resolve(path: string, view: View, linksLeft: number): string | undefined {
-  if (linksLeft === 0) return undefined;
+function resolve(path: string, view: View, lookups: { left: number }): string | undefined {
   const parts = path.split("/").filter((part) => part !== "");
   for (const [index] of parts.entries()) {
+    if (lookups.left-- <= 0) return undefined;
     const here = `/${parts.slice(0, index + 1).join("/")}`;
     const target = linkAt(onHost(here, view));
     if (target !== undefined)
-      return resolve(posix.resolve(posix.dirname(here), target, ...parts.slice(index + 1)), view, linksLeft - 1);
+      return resolve(posix.resolve(posix.dirname(here), target, ...parts.slice(index + 1)), view, lookups);
   }
   return onHost(path, view);
 }

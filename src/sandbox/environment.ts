@@ -87,14 +87,16 @@ export function named(name: string, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => (pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
 }
 
+/** GitLab's custom executor hands every variable of a job over a second time, behind this beginning. */
+const isDenied = (name: string): boolean => named(name.replace(/^CUSTOM_ENV_/, ""), denied) || named(name, denied);
+
 /** The variables that a template lets pass, the denied ones left out even then. What cannot be a variable's name is dropped. */
 export function passed(
   environment: Readonly<Record<string, string>>,
   pass: readonly string[],
 ): Readonly<Record<string, string>> {
   const kept = Object.entries(environment).filter(
-    ([name, value]) =>
-      /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0") && named(name, pass) && !named(name, denied),
+    ([name, value]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0") && named(name, pass) && !isDenied(name),
   );
   return Object.fromEntries(kept);
 }

@@ -2,7 +2,7 @@ import { OutputStream, type SandboxRequest, type SandboxResponse } from "../api/
 import type { DeliveredFile } from "../delivery/delivery.ts";
 import { asBrokerError, BrokerError } from "../errors.ts";
 import { Secret } from "../secret.ts";
-import { type Clock, within } from "../time.ts";
+import { type Clock, type Duration, within } from "../time.ts";
 import { Channel } from "./channel.ts";
 import type { Line } from "./client.ts";
 import { deferred } from "./deferred.ts";
@@ -20,6 +20,9 @@ interface Waiting {
 
 const chunkSize = 65_536;
 
+/** What a job still says once it was told to end is shown for so long; sandboxd kills it after half a second. */
+const lastWords: Duration = 600;
+
 /** One sandbox in sandboxd, through one stream. Answers come in the order of the commands. */
 export class RemoteSandbox implements Sandbox {
   readonly #line: Line;
@@ -28,6 +31,7 @@ export class RemoteSandbox implements Sandbox {
   readonly #waiting: Waiting[] = [];
   /** Resolved when nobody waits for output any more: then what still comes is read and dropped, so that answers get through. */
   readonly #quiet = deferred<void>();
+  #isQuiet = false;
   readonly #exit = deferred<Exit>();
   #streams: JobStreams | undefined;
   #tolerated: readonly string[] = [];
@@ -66,7 +70,14 @@ export class RemoteSandbox implements Sandbox {
     this.#streams = streams;
     await this.#ask("started", { case: "start", value: {} });
     const over = new AbortController();
-    const cancel = () => this.#tell({ case: "cancel", value: {} });
+    const cancel = () => {
+      this.#tell({ case: "cancel", value: {} });
+      // A reader that has stalled must not keep a job that was ended, and with it its credentials, from its end.
+      void this.#clock.sleep(lastWords, over.signal).then(
+        () => this.#hush(),
+        () => undefined,
+      );
+    };
     streams.signal.addEventListener("abort", cancel, { signal: over.signal, once: true });
     if (streams.signal.aborted) cancel();
     void this.#feedStdin(streams.stdin, over.signal);
@@ -79,7 +90,7 @@ export class RemoteSandbox implements Sandbox {
   }
 
   async freeze(): Promise<void> {
-    this.#quiet.resolve();
+    this.#hush();
     await this.#ask("frozen", { case: "freeze", value: {} });
   }
 
@@ -94,7 +105,7 @@ export class RemoteSandbox implements Sandbox {
   }
 
   async #remove(): Promise<void> {
-    this.#quiet.resolve();
+    this.#hush();
     const removed = this.#ask("removed", { case: "remove", value: {} }).catch(() => undefined);
     await within(this.#clock, 900, removed, () => undefined);
     this.#commands.end();
@@ -153,8 +164,8 @@ export class RemoteSandbox implements Sandbox {
 
   /** A reader that fails, as one that went away does, is not waited for again. */
   async #show(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void> {
-    if (this.#streams === undefined) return;
-    const shown = this.#streams.output(stream, chunk).catch(() => this.#quiet.resolve());
+    if (this.#streams === undefined || this.#isQuiet) return;
+    const shown = this.#streams.output(stream, chunk).catch(() => this.#hush());
     await Promise.race([shown, this.#quiet.promise]);
   }
 
@@ -183,11 +194,16 @@ export class RemoteSandbox implements Sandbox {
     }
   }
 
+  #hush(): void {
+    this.#isQuiet = true;
+    this.#quiet.resolve();
+  }
+
   #break(error: BrokerError): void {
     this.#broken ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(error);
     this.#exit.reject(error);
-    this.#quiet.resolve();
+    this.#hush();
   }
 }
 

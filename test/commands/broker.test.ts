@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -124,6 +124,17 @@ describe("run", () => {
       id: "denial-1",
       exitCode: 120,
     });
+  });
+
+  test("never writes its result through a link that the job left in its way", async () => {
+    const precious = join(folder, "precious");
+    await writeFile(precious, "mine");
+    const planted = join(folder, `.trapped.json.${process.pid}`);
+    await symlink(precious, planted);
+    await here(["run", "--token", token, "--result", "trapped.json", "--", "true"], { stdin: "" });
+    expect(await readFile(precious, "utf8")).toBe("mine");
+    expect((await lstat(join(folder, "trapped.json"))).isFile()).toBe(true);
+    await Promise.all([planted, precious].map((path) => rm(path)));
   });
 
   test("does not start where its result could not be written", async () => {

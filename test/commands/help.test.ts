@@ -74,6 +74,11 @@ describe("a wrong command line", () => {
     ],
     ["nothing to explain", ["explain"], "mayfly: name a denial's id, or a file of claims with --claims\n"],
     ["a receipt without a key", ["audit", "verify", "x.tlog-proof"], "mayfly: a receipt is checked with a key\n"],
+    [
+      "a socket that no kernel opens",
+      ["status", "--socket", `/${"a".repeat(200)}`],
+      "mayfly: the path of the socket is too long",
+    ],
     ["a change by nobody", ["drain", "--why", "x"], "mayfly: a change names who asks for it\n"],
   ];
   test.each(wrong)("%s is one line on stderr, nothing on stdout, and exit 124", async (_, args, line) => {

@@ -1,5 +1,8 @@
-import { chownSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { traces } from "./host-traces.ts";
 import { templates } from "./templates.ts";
@@ -134,6 +137,19 @@ describe("two steps of one CI job", () => {
     const late = await step("build", "true");
     expect(late.code).toBe(120);
     expect(late.stderr).toContain("the session has ended");
+  }, 60_000);
+
+  test("the handle ends no session for another user of the host, and who tried is recorded", async () => {
+    const workspace = host.workspace();
+    const handle = join(workspace, "handle");
+    await host.asRunner(["session", "start", "--token", host.give(await host.token()), "--handle-file", handle], {
+      cwd: workspace,
+    });
+    const stolen = host.give(readFileSync(handle, "utf8"), users.stranger);
+    const ended = await host.asRunner(["session", "end", `@${stolen}`], { uid: users.stranger });
+    expect(ended.code).toBe(120);
+    const [, id = ""] = /(den-[0-9a-f]+)/.exec(ended.stderr) ?? [];
+    expect(await entriesAbout(id)).toMatchObject([{ kind: "denied", event: { code: "session-peer", peer: users.stranger } }]);
   }, 60_000);
 
   test("a pinned step runs its own command and no other", async () => {
@@ -362,6 +378,21 @@ describe("containment", () => {
     expect(await host.asRoot(["contain", "workload:ci:519283746", "--open", ...reason])).toMatchObject({ code: 0 });
     expect((await host.runJob(["--template", "local", "--", "true"])).code).toBe(0);
   }, 60_000);
+
+  test("ends a job whose runner no longer reads what it prints", async () => {
+    const workspace = host.workspace();
+    // Nobody reads this client's pipe, so it reads no further from the broker either.
+    const client = host.spawnRunner(
+      ["run", "--token", host.give(await host.token()), "--template", "migrate", "--", "sh", "-c", "touch started; yes"],
+      { cwd: workspace },
+    );
+    await until(() => readdirSync(workspace).includes("started"), 20_000);
+    const reason = ["--who", "alice", "--why", "its runner was taken over"];
+    expect(await host.asRoot(["contain", "template:migrate", ...reason])).toMatchObject({ code: 0 });
+    await until(async () => (await upstreams.bao.leases("database/creds/shop-migrate")).length === 0, 8_000);
+    client.kill("SIGKILL");
+    expect(await host.asRoot(["contain", "template:migrate", "--open", ...reason])).toMatchObject({ code: 0 });
+  }, 60_000);
 });
 
 /** The last one: it ends the broker that served all others. */
@@ -373,3 +404,16 @@ describe("the broker", () => {
     expect(await host.broker.ended).toBe(0);
   }, 60_000);
 });
+
+test("a broker that is told to stop while it starts does stop", async () => {
+  await host.broker.stop();
+  const sandboxd = `${host.run}-sandboxd/sandboxd.sock`;
+  rmSync(sandboxd, { force: true });
+  const starting = spawn(process.execPath, [resolve("src/main.ts"), "serve", "--config", host.config], { stdio: "ignore" });
+  const ended = new Promise<number | null>((done) => starting.once("exit", done));
+  await until(() => existsSync(sandboxd), 20_000);
+  starting.kill("SIGTERM");
+  const code = await Promise.race([ended, sleep(10_000, "it still runs")]);
+  starting.kill("SIGKILL");
+  expect(code).toBe(0);
+}, 60_000);

@@ -47,8 +47,15 @@ function told(where: string, forms: readonly string[]): readonly Sighting[] {
 
 /** A file that has not changed since before the secret was made cannot hold it. Links are not followed: their targets are searched where they are. */
 function filesBelow(folder: string, since: number): readonly string[] {
-  const below = entriesOf(folder).filter((entry) => entry.isDirectory());
-  return [...filesIn(folder, since), ...below.flatMap(({ name }) => filesBelow(`${folder}/${name}`, since))];
+  const found: string[] = [];
+  // A list instead of recursion: another test's tree may be thousands of folders deep.
+  const open = [folder];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const here = next;
+    found.push(...filesIn(here, since));
+    for (const entry of entriesOf(here)) if (entry.isDirectory()) open.push(`${here}/${entry.name}`);
+  }
+  return found;
 }
 
 function filesIn(folder: string, since: number): readonly string[] {

@@ -25,6 +25,15 @@ function descendants(pid: number): readonly number[] {
 }
 
 function cgroupsBelow(folder: string): readonly string[] {
-  const folders = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return folders.flatMap(({ name }) => [`${folder}/${name}`, ...cgroupsBelow(`${folder}/${name}`)]);
+  return foldersIn(folder).flatMap((path) => [path, ...cgroupsBelow(path)]);
+}
+
+/** Other brokers' groups may go while they are looked at. */
+function foldersIn(folder: string): readonly string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => `${folder}/${name}`);
+  } catch {
+    return [];
+  }
 }

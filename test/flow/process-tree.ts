@@ -7,12 +7,12 @@ interface Role {
 
 /** How each process of a broker is known, by its command line with blanks between the arguments. */
 const roles: readonly Role[] = [
-  { name: "serve", is: /^\S+node \S+main\.ts serve /s },
+  { name: "serve", is: /^\S+node (\S+ )*\S+main\.ts serve /s },
   { name: "janitor", is: /^sh -c \ncd \/\n.* mayfly-janitor /s },
   { name: "janitor's wait", is: /^cat $/s },
   { name: "nest", is: /^sh -c \n.* mayfly-nest /s },
   { name: "init of the nest", is: /^\S*tini\S* -p SIGKILL -- /s },
-  { name: "sandboxd", is: /^\S+node \S+main\.ts sandboxd .* --nested /s },
+  { name: "sandboxd", is: /^\S+node (\S+ )*\S+main\.ts sandboxd .* --nested /s },
   { name: "runtime", is: /^\S*(crun|runc) --root .* run --bundle /s },
   { name: "init of the job", is: /^\/run\/mayfly\/init -g -- /s },
   { name: "job", is: /^sleep /s },

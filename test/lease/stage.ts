@@ -96,6 +96,7 @@ async function openStage(): Promise<Stage> {
       const sweeper = new Sweeper({
         ...room,
         held: () => false,
+        heldRun: () => true,
         random: randomBytes,
         interval: 50,
         settle: 0,

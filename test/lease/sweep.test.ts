@@ -45,6 +45,34 @@ describe("the sweeper", () => {
     });
   };
 
+  it("ends a lease that only a wrong clock calls over, and does not take the clock's word for it", async () => {
+    const begun = await stage().begin(database);
+    await mint(stage().minting, { ...begun, signal: never });
+    const clock = { ...stage().minting.clock, now: () => Date.now() + 86_400_000 };
+    await using _sweeper = stage().sweeper({ clock });
+    await eventually(done(begun, "revoked", "expired"));
+    expect(await aliveUpstream(stage())).toEqual([]);
+  });
+
+  it("goes on when the clock has gone back an hour", async () => {
+    const begun = await stage().begin(database);
+    await mint(stage().minting, { ...begun, signal: never });
+    const clock = { ...stage().minting.clock, now: () => Date.now() - 3_600_000 };
+    await using _sweeper = stage().sweeper({ clock });
+    await eventually(done(begun, "revoked"));
+  });
+
+  it("closes a run that nobody holds and the ledger still calls open", async () => {
+    const begun = await stage().begin(database);
+    const { run } = begun;
+    const leases = await mint(stage().minting, { ...begun, signal: never });
+    await leases.end(3_000);
+    await using _sweeper = stage().sweeper({ heldRun: (other) => other !== run });
+    await eventually(async () => !(await stage().ledger.openRuns()).includes(run));
+    const told = await stage().ledger.entries({ about: run, limit: 100 });
+    expect(told.at(-1)?.event).toMatchObject({ kind: "run-ended", outcome: "lost" });
+  });
+
   it("ends what a dead broker had minted and not recorded", async () => {
     const begun = await stage().begin(database);
     await mintUnrecorded(begun);

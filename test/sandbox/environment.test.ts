@@ -16,6 +16,8 @@ describe("a job's environment", () => {
     ["the word that mints identity tokens", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", ["*"], false],
     ["GitLab's job token", "CI_JOB_TOKEN", ["CI_*"], false],
     ["GitLab's second token format", "CI_JOB_JWT_V2", ["CI_*"], false],
+    ["GitLab's job token as its custom executor hands it over", "CUSTOM_ENV_CI_JOB_TOKEN", ["CUSTOM_ENV_*"], false],
+    ["what else GitLab's custom executor hands over", "CUSTOM_ENV_CI_COMMIT_SHA", ["CUSTOM_ENV_*"], true],
     ["Buildkite's agent token, though it is named", "BUILDKITE_AGENT_ACCESS_TOKEN", ["BUILDKITE_AGENT_ACCESS_TOKEN"], false],
     ["a standing cloud key", "AWS_SECRET_ACCESS_KEY", ["AWS_*"], false],
     ["Vault's token", "VAULT_TOKEN", ["VAULT_TOKEN"], false],

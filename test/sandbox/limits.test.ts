@@ -1,3 +1,4 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Isolation, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { openJob, runIn, sh, startWorld, type World, whyNotHere } from "./fixture.ts";
@@ -102,8 +103,20 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
     ["a file that is no program", ["/etc/hosts"]],
     ["a file that the workspace lacks", ["./run.sh"]],
     ["an empty name", [""]],
+    ["a name longer than a file's", ["a".repeat(300)]],
+    ["a path longer than the kernel's", [`/usr/${"a/".repeat(3_000)}a`]],
   ])("refuses %s as a command", async (_, command) => {
     await expect(openJob(world, { command })).rejects.toMatchObject({ code: "command-not-found" });
+  });
+
+  it("gives up on a command behind a maze of links, so that no other job waits for the search", async () => {
+    const deep = Array.from({ length: 200 }, () => "a").join("/");
+    mkdirSync(`${world.workspace}/${deep}`, { recursive: true });
+    for (const link of [0, 1, 2, 3]) symlinkSync(`m${link + 1}`, `${world.workspace}/${deep}/m${link}`);
+    writeFileSync(`${world.workspace}/${deep}/m4`, "#!/bin/sh\n", { mode: 0o755 });
+    await expect(openJob(world, { command: [`./${deep}/m0`] })).rejects.toMatchObject({ code: "command-not-found" });
+    await using job = await openJob(world, { command: [`./${deep}/m4`] });
+    expect(job.tolerated).toBeDefined();
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { BrokerError } from "../../errors.ts";
 import type { Instant } from "../../time.ts";
 import { canonical } from "../canonical.ts";
 import type { Event } from "../entry.ts";
-import type { LeaseQuery, LeaseRecord, LeaseState } from "../ledger.ts";
+import type { LeaseQuery, LeaseRecord, LeaseState, LeasesDue } from "../ledger.ts";
 import { type LeaseEvent, liveStates, move } from "../states.ts";
 import { Row, rowOf } from "./row.ts";
 
@@ -35,6 +35,7 @@ export class Leases {
   readonly #attempt: StatementSync;
   readonly #postpone: StatementSync;
   readonly #open: StatementSync;
+  readonly #due: StatementSync;
   readonly #query: StatementSync;
 
   constructor(database: DatabaseSync) {
@@ -49,6 +50,10 @@ export class Leases {
     this.#attempt = database.prepare("UPDATE lease SET attempts = ? WHERE id = ?");
     this.#postpone = database.prepare("UPDATE lease SET next_attempt = ? WHERE id = ?");
     this.#open = database.prepare(`${select} WHERE ${isLive} ORDER BY l.opened`);
+    this.#due = database.prepare(`
+      ${select}
+      WHERE ${isLive} AND (l.next_attempt <= $by OR l.opened_at > $by OR (l.ending = 'revoke' AND l.next_attempt > $by + $longestPause))
+      ORDER BY l.next_attempt LIMIT 500`);
     this.#query = database.prepare(`
       ${select}
       WHERE ($state IS NULL OR l.state = $state OR ($state = 'live' AND ${isLive})) AND ($workload IS NULL OR s.workload = $workload)
@@ -95,6 +100,10 @@ export class Leases {
 
   open(): readonly LeaseRecord[] {
     return this.#open.all().map((values) => record(new Row(values)));
+  }
+
+  due({ by, longestPause }: LeasesDue): readonly LeaseRecord[] {
+    return this.#due.all({ by, longestPause }).map((values) => record(new Row(values)));
   }
 
   query(query: LeaseQuery): readonly LeaseRecord[] {

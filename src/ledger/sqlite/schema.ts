@@ -81,6 +81,7 @@ CREATE TABLE lease (
   next_attempt INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_run ON lease (run);
+CREATE INDEX lease_due ON lease (next_attempt) WHERE state IN ('intent', 'issued', 'delivered', 'unknown');
 CREATE INDEX lease_live ON lease (opened) WHERE state IN ('intent', 'issued', 'delivered', 'unknown');
 
 CREATE TABLE fence (

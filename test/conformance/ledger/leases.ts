@@ -56,6 +56,10 @@ export function leasesPromises(under: () => LedgerUnderTest): void {
       await ledger().append([revocationFailed("a", 2)]);
       await ledger().postpone("a", noon + 5_000);
       await under().restart();
+      expect(await ledger().dueLeases({ by: noon + 4_999, longestPause: 60_000 })).toEqual([]);
+      expect(await ledger().dueLeases({ by: noon + 5_000, longestPause: 60_000 })).toHaveLength(1);
+      // Set by a clock that has gone back since: an hour, or to before the lease was opened.
+      expect(await ledger().dueLeases({ by: noon - 3_600_000, longestPause: 60_000 })).toHaveLength(1);
       expect((await ledger().openLeases())[0]).toMatchObject({ attempts: 2, nextAttempt: noon + 5_000, state: "issued" });
       await expect(ledger().postpone("none", noon)).rejects.toMatchObject({ code: "lease-unknown" });
     });
