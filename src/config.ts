@@ -116,7 +116,12 @@ export function loadConfig(path: string, moved: Settings): Config {
   });
   const parsed = configSchema.safeParse(document.toJS());
   if (!parsed.success)
-    throw invalid(path, parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+    throw invalid(
+      path,
+      parsed.error.issues
+        .map((issue) => `${issue.path.length === 0 ? "the file" : issue.path.join(".")}: ${issue.message}`)
+        .join("; "),
+    );
   const { run, state, templates } = parsed.data;
   const digest = createHash("sha256").update(text).digest("hex");
   return {

@@ -191,9 +191,11 @@ export class Job implements AsyncDisposable {
     return outcomes;
   }
 
+  /** Recorded first: by now nothing of the job is left but output for a reader who may be slow, and the result comes after it. */
   async close({ begun }: Standing, exit: Exit, leases: readonly LeaseOutcome[]): Promise<RunResult> {
     const index = await this.#closed(exit.kind, exit.code, null);
     const receipt = await this.#house.ledger.receipt(index);
+    await this.#sandbox?.drained();
     return { run: this.#id, session: begun.session.id, exit, leases, receipt };
   }
 

@@ -45,8 +45,9 @@ async function endSession(house: House, { peer, handle }: Ask<"endSession">): Pr
   const { session } = await within(house, handle, peer).catch(async (error: unknown) => {
     throw await denied(house, { peer, identity: undefined, denial: undefined }, asBrokerError(error));
   });
-  house.live.end(new BrokerError("session-ended"), `session:${session}`);
+  // Durable first: a run that begins in between is refused, and one that began before is ended.
   await house.ledger.append([{ kind: "session-ended", session, why: "asked" }]);
+  house.live.end(new BrokerError("session-ended"), `session:${session}`);
 }
 
 /** A scope that nothing can be in would close nothing and look like success. */

@@ -126,7 +126,17 @@ const client: Client = {
 function sandboxThat(parts: Partial<Sandbox>): Sandbox {
   const done = (): Promise<void> => Promise.resolve();
   const run: Sandbox["run"] = () => Promise.resolve({ kind: "exited", code: 0 });
-  return { tolerated: [], arm: done, deliver: done, run, freeze: done, remove: done, [Symbol.asyncDispose]: done, ...parts };
+  return {
+    tolerated: [],
+    arm: done,
+    deliver: done,
+    run,
+    drained: done,
+    freeze: done,
+    remove: done,
+    [Symbol.asyncDispose]: done,
+    ...parts,
+  };
 }
 
 const asker = (key: string) => opens(house, { ...identity, token: { ...identity.token, key } }, peer);

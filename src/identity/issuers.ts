@@ -92,6 +92,13 @@ function urlFlaw(text: string, allowPrivate: boolean): string | undefined {
   return isPrivate(hostname.replace(/^\[|\]$/g, "")) ? "an issuer at a private address needs allowPrivate: true" : undefined;
 }
 
+/** By issuer: the claims that say whose job it is. A branch, an event or an audience is the same in everybody's tokens. */
+export function identifyingClaims(issuers: IssuersConfig): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    Object.entries(issuers).map(([name, { preset, workload = [] }]) => [name, [...workload, ...presets[preset].identifying]]),
+  );
+}
+
 /** `readText` reads the files that the configuration names; it is called here and never later. */
 export function compileProfiles(issuers: IssuersConfig, readText: (path: string) => string): readonly Profile[] {
   return Object.entries(issuers).map(([name, issuer]) => compileProfile(name, issuer, readText));

@@ -2,7 +2,11 @@ import type { Trust } from "./identity.ts";
 import type { Claims, Profile } from "./profile.ts";
 
 /** What a CI system's tokens are known to be like, so that mayfly.yaml need not say it. */
-export type Preset = Pick<Profile, "type" | "header" | "text" | "workload" | "job" | "maxLifetime" | "required" | "trust">;
+export interface Preset
+  extends Pick<Profile, "type" | "header" | "text" | "workload" | "job" | "maxLifetime" | "required" | "trust"> {
+  /** The claims that say whose job it is, ids before names. */
+  readonly identifying: readonly string[];
+}
 
 const minute = 60_000;
 
@@ -23,6 +27,7 @@ const github: Preset = {
     "actor_id",
   ],
   workload: ["repository_id"],
+  identifying: ["repository_id", "repository_owner_id", "repository", "repository_owner", "sub"],
   job: ["run_id", "run_attempt", "check_run_id"],
   maxLifetime: 15 * minute,
   trust: githubTrust,
@@ -34,6 +39,7 @@ const generic: Preset = {
   required: [],
   text: [],
   workload: [],
+  identifying: ["sub"],
   job: [],
   maxLifetime: 60 * minute,
   trust: () => "unknown",

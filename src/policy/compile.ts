@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { z } from "zod";
 import { readCredentials, type TemplateCredential } from "./credential.ts";
 import { type Path, readDocument, type TemplateDocument, type TemplateSource } from "./document.ts";
+import { names } from "./pattern.ts";
 import type { Problem } from "./problem.ts";
 import { issueProblems, type Reading, readPart } from "./reading.ts";
 import type { Rooms } from "./rooms.ts";
@@ -133,18 +134,35 @@ function assemble<D, I>(
   };
 }
 
-function checkIssuers(written: WrittenTemplate, known: ReadonlySet<string> | undefined, { document, problems }: Reading): void {
+function checkIssuers(
+  written: WrittenTemplate,
+  known: Rooms<unknown, unknown>["issuers"],
+  { document, problems }: Reading,
+): void {
   const named = written.who.filter((line) => line.claim === "issuer").flatMap((line) => line.patterns);
   for (const pattern of named) {
-    if (known === undefined || pattern.kind !== "literal" || known.has(String(pattern.value))) continue;
+    const identifying = pattern.kind === "literal" ? known?.get(String(pattern.value)) : undefined;
+    if (known === undefined || pattern.kind !== "literal") continue;
+    if (identifying !== undefined && !saysWhose(written.who, identifying)) {
+      const fix = `add one of ${identifying.join(", ")}, an id without a glob`;
+      problems.push(document.problem(["who"], "nothing in it says whose job it is: every repository's token could match", fix));
+    }
+    if (identifying !== undefined) continue;
     problems.push(
       document.problem(
         ["who", "issuer"],
         `mayfly.yaml has no issuer ${String(pattern.value)}`,
-        `it has ${[...known].join(", ")}`,
+        `it has ${[...known.keys()].join(", ")}`,
       ),
     );
   }
+}
+
+function saysWhose(who: readonly WhoLine[], identifying: readonly string[]): boolean {
+  return who.some(
+    ({ claim, negated, patterns }) =>
+      !negated && identifying.includes(claim) && patterns.every((pattern) => names(pattern, claim)),
+  );
 }
 
 /** `tolerate` is put in from the template's top, and what is wrong with it is said there. */

@@ -99,7 +99,7 @@ interface Stats {
 function ownerFlaw(stats: Stats, owners: readonly number[], kind: "isFile" | "isDirectory"): string | undefined {
   if (!stats[kind]()) return kind === "isFile" ? "not a plain file" : "not a folder (a symbolic link does not count)";
   if (!owners.includes(stats.uid)) return `belongs to user ${stats.uid}; it must belong to root or to the broker's user`;
-  if ((stats.mode & 0o002) !== 0) return "can be written by everybody; take that right away with chmod o-w";
+  if ((stats.mode & 0o022) !== 0) return "can be written by others; take that right away with chmod go-w";
   return undefined;
 }
 

@@ -39,6 +39,14 @@ export function isBinding(pattern: Pattern): boolean {
   return pattern.glob.head.some((token) => /[^/:]/.test(token.join("")));
 }
 
+/** Whether only one owner can have such a value: an id in full, a name or a subject at least up to its owner (`octo/*`, `repo:octo/*`). */
+export function names(pattern: Pattern, claim: string): boolean {
+  if (pattern.kind === "literal") return true;
+  if (claim.endsWith("_id")) return false;
+  const owner = pattern.glob.head[claim === "sub" ? 2 : 0];
+  return owner?.length === 1 && owner[0] !== "";
+}
+
 /** Linear in the value's length. A number is compared by its digits; `true` and "true" are different values. */
 export function accepts(pattern: Pattern, value: Exclude<Claim, readonly string[]>): boolean {
   const text = typeof value === "number" ? String(value) : value;

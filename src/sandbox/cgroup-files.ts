@@ -30,10 +30,15 @@ export function foldersOf(path: string): readonly string[] {
   }
 }
 
+/** Every process of these groups. */
+export function pidsOf(folders: readonly string[]): readonly number[] {
+  const lines = folders.flatMap((folder) => tryRead(`${folder}/cgroup.procs`).split("\n"));
+  return lines.map(Number).filter((pid) => pid > 0);
+}
+
 /** KILL to each process of these groups. A process that was already gone is no failure. */
 export function killAll(folders: readonly string[]): void {
-  const pids = folders.flatMap((folder) => tryRead(`${folder}/cgroup.procs`).split("\n")).map(Number);
-  for (const pid of pids.filter((id) => id > 0)) {
+  for (const pid of pidsOf(folders)) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {

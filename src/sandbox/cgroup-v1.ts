@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
 import type { Clock } from "../time.ts";
 import type { CgroupMount, JobCgroup, Limits } from "./cgroup.ts";
-import { foldersOf, killAll, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
+import { foldersOf, killAll, pidsOf, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
 import { eventCounter } from "./kernel.ts";
 
 const period = 100_000;
@@ -53,8 +53,16 @@ export class CgroupV1 implements JobCgroup {
 
   kill(): void {
     const freezer = this.#of("freezer");
-    killAll(foldersOf(freezer ?? this.#of("pids") ?? this.#of("memory") ?? ""));
+    killAll(this.#tree());
     if (freezer !== undefined) tryWrite(`${freezer}/freezer.state`, "THAWED");
+  }
+
+  isEmpty(): boolean {
+    return pidsOf(this.#tree()).length === 0;
+  }
+
+  #tree(): readonly string[] {
+    return foldersOf(this.#of("freezer") ?? this.#of("pids") ?? this.#of("memory") ?? "");
   }
 
   ranOutOfMemory(): boolean {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../time.ts";
 import type { JobCgroup, Limits } from "./cgroup.ts";
-import { foldersOf, killAll, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
+import { foldersOf, killAll, pidsOf, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
 
 const period = 100_000;
 
@@ -42,6 +42,10 @@ export class CgroupV2 implements JobCgroup {
   kill(): void {
     if (!tryWrite(`${this.#folder}/cgroup.kill`, "1")) killAll(foldersOf(this.#folder));
     tryWrite(`${this.#folder}/cgroup.freeze`, "0");
+  }
+
+  isEmpty(): boolean {
+    return pidsOf(foldersOf(this.#folder)).length === 0;
   }
 
   /** Counts the groups below too, unlike v1's. */

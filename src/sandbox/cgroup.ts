@@ -18,6 +18,8 @@ export interface JobCgroup {
   freeze(): Promise<void>;
   /** Kills every process, frozen ones too; those that were frozen run none of their own code before they die. */
   kill(): void;
+  /** Whether no process is in it: before the job started, and once its last process is dead. */
+  isEmpty(): boolean;
   /** Whether the kernel killed a process of this job for want of memory. */
   ranOutOfMemory(): boolean;
   /** True once the group is gone. False while a process in it still dies: try again. */

@@ -7,6 +7,7 @@ import type { Channel } from "./channel.ts";
 import type { Host } from "./host.ts";
 import { Job } from "./job.ts";
 import { exitKindOf, failureOf, planOf, response } from "./messages.ts";
+import { OutputWindow } from "./output-window.ts";
 
 type Command = SandboxRequest["command"];
 type Case<Name extends Command["case"]> = Extract<Command, { case: Name }>;
@@ -19,6 +20,8 @@ export class Conversation implements AsyncDisposable {
   readonly #host: Host;
   readonly #events: Channel<SandboxResponse>;
   #job: Job | undefined;
+  #output: OutputWindow | undefined;
+  #lingering: Disposable | undefined;
   #feeding = false;
 
   constructor(host: Host, events: Channel<SandboxResponse>) {
@@ -37,6 +40,7 @@ export class Conversation implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#job?.remove();
+    this.#lingering?.[Symbol.dispose]();
   }
 
   async #carryOut(command: Command): Promise<void> {
@@ -55,16 +59,17 @@ export class Conversation implements AsyncDisposable {
         await this.#opened.freeze();
         return this.#answer({ case: "frozen", value: {} });
       case "remove":
-        await this.#job?.remove();
-        return this.#answer({ case: "removed", value: {} });
+        return this.#remove();
       default:
         return this.#touch(command);
     }
   }
 
   /** What is not answered. */
-  #touch(command: Case<"stdinEnd" | "signal" | "cancel" | undefined>): void {
+  #touch(command: Case<"stdinEnd" | "signal" | "cancel" | "outputTaken" | undefined>): void {
     switch (command.case) {
+      case "outputTaken":
+        return this.#output?.taken();
       case "stdinEnd":
         this.#opened.stdin?.end();
         return;
@@ -113,11 +118,23 @@ export class Conversation implements AsyncDisposable {
     this.#answer({ case: "delivered", value: {} });
   }
 
+  /** The job is gone; what it had printed may stay until the stream ends, and counts until then. */
+  async #remove(): Promise<void> {
+    await this.#job?.remove();
+    if (this.#output !== undefined) this.#lingering ??= this.#host.slots.linger();
+    this.#answer({ case: "removed", value: {} });
+  }
+
   #start(): void {
-    const run = this.#opened.run((stream, chunk) => {
-      const from = stream === "stdout" ? OutputStream.STDOUT : OutputStream.STDERR;
-      return this.#events.send(response({ case: "output", value: { stream: from, chunk } }));
+    const output = new OutputWindow({
+      send: (stream, chunk) => {
+        const from = stream === "stdout" ? OutputStream.STDOUT : OutputStream.STDERR;
+        this.#answer({ case: "output", value: { stream: from, chunk } });
+      },
+      end: () => this.#answer({ case: "outputEnded", value: {} }),
     });
+    const run = this.#opened.run(output);
+    this.#output = output;
     this.#answer({ case: "started", value: {} });
     void run.then(
       ({ kind, code }) => this.#answer({ case: "exited", value: { kind: exitKindOf(kind), code } }),
@@ -138,7 +155,7 @@ export class Conversation implements AsyncDisposable {
     else done();
   }
 
-  /** Answers are small and few, so they are not waited for. */
+  /** Not waited for: answers are small and few, and of output there is never more than its window. */
   #answer(event: Parameters<typeof response>[0]): void {
     void this.#events.send(response(event));
   }

@@ -5,15 +5,13 @@ import type { DeliveredFile } from "../delivery/delivery.ts";
 import { BrokerError } from "../errors.ts";
 import type { MaskSet } from "../masking/masker.ts";
 import type { Secret } from "../secret.ts";
-import type { Duration } from "../time.ts";
+import { type Duration, within } from "../time.ts";
 import type { Host } from "./host.ts";
+import type { OutputWindow } from "./output-window.ts";
 import { type Reservation, reserve } from "./reservation.ts";
 import { complaintOf, startRun } from "./runtime.ts";
 import type { Exit, SandboxPlan } from "./sandbox.ts";
 import { JobPipes } from "./streams.ts";
-
-/** Masked output on its way to `serve`; awaited, so that a slow reader slows the job and fills no buffer. */
-export type Output = (stream: "stdout" | "stderr", chunk: Uint8Array) => Promise<void>;
 
 /** Why a job was ended by us; the first reason stands. */
 type Ended = "timeout" | "cancelled" | "killed";
@@ -22,6 +20,11 @@ type Ended = "timeout" | "cancelled" | "killed";
 const runtimeCodes: ReadonlySet<number> = new Set([1, 125, 126, 127, 255]);
 
 const cancelGrace: Duration = 500;
+
+/** For what the pipes of a dead job still hold, which takes a moment; longer only where a process outside keeps one open. */
+const lastRead: Duration = 400;
+
+const windowWatch: Duration = 100;
 
 /** One sandbox, in sandboxd. Disposing of it kills, wipes and removes, whatever state it is in. */
 export class Job implements AsyncDisposable {
@@ -32,7 +35,10 @@ export class Job implements AsyncDisposable {
   readonly #over = new AbortController();
   #runtime: ChildProcess | undefined;
   #pipes: JobPipes | undefined;
+  #output: OutputWindow | undefined;
   #exit: Promise<unknown> = Promise.resolve();
+  #pumping: Promise<void> = Promise.resolve();
+  #unmasked: BrokerError | undefined;
   #ended: Ended | undefined;
   #frozen = false;
   #removal: Promise<void> | undefined;
@@ -61,20 +67,24 @@ export class Job implements AsyncDisposable {
     this.#reservation.credentials.deliver(files);
   }
 
-  /** Throws at once where it cannot be started; resolves once the process ended and both of its streams were read to their end. */
-  run(output: Output): Promise<Exit> {
+  /** Throws at once where it cannot be started; resolves as soon as the process ended, whatever of its output is still under way. */
+  run(output: OutputWindow): Promise<Exit> {
     return this.#attend(this.#start(), output);
   }
 
-  async #attend(pipes: JobPipes, output: Output): Promise<Exit> {
+  async #attend(pipes: JobPipes, output: OutputWindow): Promise<Exit> {
     const exit = exitOf(this.#runtime);
     this.#exit = exit;
+    this.#output = output;
+    this.#pumping = this.#pumpBoth(pipes, output);
     void this.#watchTimeout();
-    const pumps = [this.#pump(pipes.stdout, "stdout", output), this.#pump(pipes.stderr, "stderr", output)];
-    const code = await exit;
-    this.#over.abort();
-    await Promise.all(pumps);
-    return this.#verdict(code);
+    void this.#watchWindow(output);
+    try {
+      return this.#verdict(await exit);
+    } finally {
+      this.#over.abort();
+      output.release();
+    }
   }
 
   /** The job's standard input; undefined before it started. */
@@ -118,10 +128,22 @@ export class Job implements AsyncDisposable {
     return pipes;
   }
 
-  async #pump(socket: Socket, stream: "stdout" | "stderr", output: Output): Promise<void> {
-    const masker = this.#secrets.masker();
-    for await (const chunk of chunksOf(socket)) await emit(masker.write(chunk), stream, output);
-    if (this.#removal === undefined) await emit(masker.end(), stream, output);
+  async #pumpBoth(pipes: JobPipes, output: OutputWindow): Promise<void> {
+    await Promise.all([this.#pump(pipes.stdout, "stdout", output), this.#pump(pipes.stderr, "stderr", output)]);
+    output.end();
+  }
+
+  /** What cannot be masked is not shown, and a job that still runs is ended for it. */
+  async #pump(socket: Socket, stream: "stdout" | "stderr", output: OutputWindow): Promise<void> {
+    try {
+      const masker = this.#secrets.masker();
+      for await (const chunk of chunksOf(socket)) await output.put(stream, masker.write(chunk));
+      await output.put(stream, masker.end());
+    } catch (cause) {
+      socket.destroy();
+      this.#unmasked ??= new BrokerError("sandbox-failed", undefined, { detail: String(cause), cause });
+      if (this.#removal === undefined) this.#kill();
+    }
   }
 
   async #watchTimeout(): Promise<void> {
@@ -131,6 +153,14 @@ export class Job implements AsyncDisposable {
       return;
     }
     await this.#end("timeout", this.#host.config.grace);
+  }
+
+  /** runc copies a job's output itself and ends only when it could, so a window that holds up none but the runtime is opened. */
+  async #watchWindow(output: OutputWindow): Promise<void> {
+    while (!this.#over.signal.aborted) {
+      if (output.isFull && this.#reservation.cgroup.isEmpty()) return output.release();
+      await this.#host.clock.sleep(windowWatch, this.#over.signal).catch(() => undefined);
+    }
   }
 
   /** TERM, and KILL after the grace. A frozen job hears no TERM, but the KILL reaches it. */
@@ -150,6 +180,7 @@ export class Job implements AsyncDisposable {
   }
 
   #verdict(code: number): Exit {
+    if (this.#unmasked !== undefined) throw this.#unmasked;
     if (this.#ended !== undefined) return { kind: this.#ended, code };
     if (code === 137 && this.#reservation.cgroup.ranOutOfMemory()) return { kind: "oom", code };
     const complaint = runtimeCodes.has(code) ? complaintOf(`${this.#reservation.bundle}/log`) : "";
@@ -162,9 +193,11 @@ export class Job implements AsyncDisposable {
     this.#ended ??= "killed";
     this.#kill();
     this.#reservation.credentials.wipe();
-    this.#pipes?.destroy();
+    this.#output?.release();
     await this.#awaitRuntime();
     this.#over.abort();
+    await within(this.#host.clock, lastRead, this.#pumping, () => undefined);
+    this.#pipes?.destroy();
     this.#secrets.wipe();
     await this.#reservation[Symbol.asyncDispose]();
   }
@@ -199,8 +232,4 @@ async function* chunksOf(socket: Socket): AsyncGenerator<Uint8Array> {
   } catch {
     socket.destroy();
   }
-}
-
-async function emit(chunk: Uint8Array, stream: "stdout" | "stderr", output: Output): Promise<void> {
-  if (chunk.length > 0) await output(stream, chunk);
 }

@@ -38,6 +38,9 @@ while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 exit "$code"
 `;
 
+/** sudo may hand on a core limit of 0, at which a handler behind a pipe still runs (core(5)); going up to 1 takes what `setpriv` gives up. */
+const limitScript = 'ulimit -c 1 2>/dev/null; exec "$@"';
+
 /**
  * Becomes the nest: this process is replaced, keeping its id, stdin, stdout and stderr, and `inner` runs inside with the
  * instance's name as its last argument. What earlier instances left is cleared away first.
@@ -47,7 +50,7 @@ export function enterNest(tini: string, inner: readonly string[]): never {
   const instance = instanceOf(process.pid);
   const command = [tini, "-p", "SIGKILL", "--", ...inner, instance];
   const script = ["sh", "-c", outerScript, "mayfly-nest", instance, homeOf(instance), janitorScript, innerScript, ...command];
-  const few = ["env", "setpriv", "--bounding-set", boundingSet, ...script];
+  const few = ["env", "sh", "-c", limitScript, "mayfly-limits", "setpriv", "--bounding-set", boundingSet, ...script];
   process.execve?.("/usr/bin/env", few, { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" });
   throw new Error("execve came back");
 }

@@ -11,6 +11,7 @@ import { cgroupOf, homeOf, type Instance, isNestOf } from "./instance.ts";
 import { Job } from "./job.ts";
 import { limitOf, resource, unmount } from "./kernel.ts";
 import { mountPrivateMemory } from "./memory.ts";
+import { OutputWindow } from "./output-window.ts";
 import { lackingOf } from "./reservation.ts";
 import { buildRoot, showInit } from "./rootfs.ts";
 import { findProgram, type Runtime, runtimeCandidates } from "./runtime.ts";
@@ -45,7 +46,10 @@ export async function prepareHost({ config, instance, rooms, clock }: Preparatio
     root: buildRoot(home, config.toolchain),
     init: showInit(home, findInit()),
     seccomp: seccompProfile(process.arch === "arm64" ? "arm64" : "x64"),
-    limits: { core: 1, openFiles: Number(min(limitOf(resource.openFiles).hard, 65_536n)) },
+    limits: {
+      core: Number(min(limitOf(resource.core).hard, 1n)),
+      openFiles: Number(min(limitOf(resource.openFiles).hard, 65_536n)),
+    },
   };
   return { ...host, runtime: await firstThatRuns(host) };
 }
@@ -91,7 +95,8 @@ async function whyNot(host: Host): Promise<string | undefined> {
       ...host,
       config: { ...host.config, workspaces: [host.home] },
     });
-    const exit = await job.run(async () => undefined);
+    const unread = new OutputWindow({ send: () => unread.taken(), end: () => undefined });
+    const exit = await job.run(unread);
     return exit.code === 0 ? undefined : `a trivial job ended as ${exit.kind} ${exit.code}`;
   } catch (error) {
     const { message, detail } = asBrokerError(error);

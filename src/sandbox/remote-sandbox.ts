@@ -1,4 +1,4 @@
-import { OutputStream, type SandboxRequest, type SandboxResponse } from "../api/gen/sandbox/v1/sandbox_pb.ts";
+import { type Output, OutputStream, type SandboxRequest, type SandboxResponse } from "../api/gen/sandbox/v1/sandbox_pb.ts";
 import type { DeliveredFile } from "../delivery/delivery.ts";
 import { asBrokerError, BrokerError } from "../errors.ts";
 import { Secret } from "../secret.ts";
@@ -20,8 +20,11 @@ interface Waiting {
 
 const chunkSize = 65_536;
 
-/** What a job still says once it was told to end is shown for so long; sandboxd kills it after half a second. */
-const lastWords: Duration = 600;
+/** What a job had still said is shown for so long to a reader who has gone, or whose job was contained. */
+const lastWords: Duration = 500;
+
+/** A reader who takes nothing of a dead job's output for so long is taken for gone. */
+const patience: Duration = 300_000;
 
 /** One sandbox in sandboxd, through one stream. Answers come in the order of the commands. */
 export class RemoteSandbox implements Sandbox {
@@ -29,10 +32,13 @@ export class RemoteSandbox implements Sandbox {
   readonly #clock: Clock;
   readonly #commands = new Channel<SandboxRequest>();
   readonly #waiting: Waiting[] = [];
-  /** Resolved when nobody waits for output any more: then what still comes is read and dropped, so that answers get through. */
-  readonly #quiet = deferred<void>();
-  #isQuiet = false;
   readonly #exit = deferred<Exit>();
+  readonly #outputEnded = deferred<void>();
+  /** Resolves when what came so far was shown. */
+  #shown: Promise<void> = Promise.resolve();
+  #shownCount = 0;
+  #isUnread = false;
+  #drained: Promise<void> | undefined;
   #streams: JobStreams | undefined;
   #tolerated: readonly string[] = [];
   #broken: BrokerError | undefined;
@@ -70,14 +76,7 @@ export class RemoteSandbox implements Sandbox {
     this.#streams = streams;
     await this.#ask("started", { case: "start", value: {} });
     const over = new AbortController();
-    const cancel = () => {
-      this.#tell({ case: "cancel", value: {} });
-      // A reader that has stalled must not keep a job that was ended, and with it its credentials, from its end.
-      void this.#clock.sleep(lastWords, over.signal).then(
-        () => this.#hush(),
-        () => undefined,
-      );
-    };
+    const cancel = () => this.#tell({ case: "cancel", value: {} });
     streams.signal.addEventListener("abort", cancel, { signal: over.signal, once: true });
     if (streams.signal.aborted) cancel();
     void this.#feedStdin(streams.stdin, over.signal);
@@ -89,8 +88,12 @@ export class RemoteSandbox implements Sandbox {
     }
   }
 
+  drained(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
   async freeze(): Promise<void> {
-    this.#hush();
     await this.#ask("frozen", { case: "freeze", value: {} });
   }
 
@@ -105,12 +108,39 @@ export class RemoteSandbox implements Sandbox {
   }
 
   async #remove(): Promise<void> {
-    this.#hush();
-    const removed = this.#ask("removed", { case: "remove", value: {} }).catch(() => undefined);
-    await within(this.#clock, 900, removed, () => undefined);
-    this.#commands.end();
+    const asked = this.#ask("removed", { case: "remove", value: {} }).then(
+      () => true,
+      () => false,
+    );
+    const answered = await within(this.#clock, 900, asked, () => false);
     this.#break(new BrokerError("sandbox-failed", "the sandbox was removed"));
+    if (answered && this.#streams !== undefined) void this.drained().then(() => this.#close());
+    else this.#close();
+  }
+
+  #close(): void {
+    this.#isUnread = true;
+    this.#commands.end();
     this.#line[Symbol.dispose]();
+  }
+
+  async #drain(): Promise<void> {
+    const done = new AbortController();
+    const all = this.#outputEnded.promise.then(() => this.#shown);
+    await Promise.race([all, this.#abandoned(done.signal)]);
+    this.#isUnread = true;
+    done.abort();
+  }
+
+  /** Resolves when nobody can be expected to read any more, or it is `done`. */
+  async #abandoned(done: AbortSignal): Promise<void> {
+    const gone = this.#streams?.signal ?? AbortSignal.abort();
+    const either = AbortSignal.any([gone, done]);
+    for (let seen = -1; !either.aborted && seen !== this.#shownCount; ) {
+      seen = this.#shownCount;
+      await this.#clock.sleep(patience, either).catch(() => undefined);
+    }
+    if (gone.aborted) await this.#clock.sleep(lastWords, done).catch(() => undefined);
   }
 
   async #ask(answer: Answer, command: Parameters<typeof request>[0]): Promise<Event> {
@@ -127,17 +157,21 @@ export class RemoteSandbox implements Sandbox {
 
   async #listen(): Promise<void> {
     try {
-      for await (const { event } of this.#line.client.sandbox(this.#commands)) await this.#hear(event);
+      for await (const { event } of this.#line.client.sandbox(this.#commands)) this.#hear(event);
       this.#break(new BrokerError("sandbox-failed", "sandboxd ended the sandbox"));
     } catch (cause) {
       this.#break(new BrokerError("sandbox-failed", "the connection to sandboxd broke", { detail: String(cause), cause }));
+    } finally {
+      this.#outputEnded.resolve();
     }
   }
 
-  async #hear(event: Event): Promise<void> {
+  #hear(event: Event): void {
     switch (event.case) {
       case "output":
-        return this.#show(event.value.stream === OutputStream.STDERR ? "stderr" : "stdout", event.value.chunk);
+        return this.#print(event.value);
+      case "outputEnded":
+        return this.#outputEnded.resolve();
       case "exited":
         return this.#exit.resolve(exitOf(event.value.kind, event.value.code));
       case "runFailure":
@@ -162,11 +196,20 @@ export class RemoteSandbox implements Sandbox {
     this.#waiting.splice(index, 1)[0]?.reject(error);
   }
 
+  /** What comes after it is heard meanwhile; sandboxd sends few messages that were not acknowledged, so few are held here. */
+  #print(output: Output): void {
+    this.#shown = this.#shown.then(() => this.#show(output));
+  }
+
   /** A reader that fails, as one that went away does, is not waited for again. */
-  async #show(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void> {
-    if (this.#streams === undefined || this.#isQuiet) return;
-    const shown = this.#streams.output(stream, chunk).catch(() => this.#hush());
-    await Promise.race([shown, this.#quiet.promise]);
+  async #show({ stream, chunk }: Output): Promise<void> {
+    try {
+      if (!this.#isUnread) await this.#streams?.output(stream === OutputStream.STDERR ? "stderr" : "stdout", chunk);
+    } catch {
+      this.#isUnread = true;
+    }
+    this.#shownCount += 1;
+    this.#tell({ case: "outputTaken", value: {} });
   }
 
   async #feedStdin(stdin: AsyncIterable<Uint8Array>, over: AbortSignal): Promise<void> {
@@ -194,16 +237,10 @@ export class RemoteSandbox implements Sandbox {
     }
   }
 
-  #hush(): void {
-    this.#isQuiet = true;
-    this.#quiet.resolve();
-  }
-
   #break(error: BrokerError): void {
     this.#broken ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(error);
     this.#exit.reject(error);
-    this.#hush();
   }
 }
 

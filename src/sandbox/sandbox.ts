@@ -12,7 +12,13 @@ export interface Sandbox extends AsyncDisposable {
   /** Arms the masker; resolves before any of these values can be printed. */
   arm(secrets: readonly Secret[]): Promise<void>;
   deliver(files: readonly DeliveredFile[]): Promise<void>;
+  /** Resolves as soon as the process has ended, however slow its reader is: the end of a job never queues behind its output. */
   run(streams: JobStreams): Promise<Exit>;
+  /**
+   * Resolves once the reader took all that the job had written, before or after `remove`. It is given up half a second after
+   * `streams.signal` was aborted, and where it took nothing for five minutes; what it has not taken by then is dropped.
+   */
+  drained(): Promise<void>;
   /** Stops every process of the job where it stands, so that nothing uses a credential while it is being revoked. */
   freeze(): Promise<void>;
   /** Kill, wipe, unmount, remove. Calling it again is harmless; disposal calls it. */
@@ -51,7 +57,7 @@ export interface Isolation {
 export interface JobStreams {
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly signals: AsyncIterable<"SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2">;
-  /** Masked output. Awaited: a slow reader slows the job, never fills a buffer. */
+  /** Masked output, one chunk at a time. Awaited: a slow reader slows the job, never fills a buffer. */
   output(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void>;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;

@@ -56,8 +56,8 @@ describe("a template that loads", () => {
     ["an id in single quotes", template("who: { issuer: github, repository_id: '0123' }")],
     ["a long id", template('who: { issuer: github, repository_id: "12345678901234567890" }')],
     ["words that older YAML took for booleans", template("who: { issuer: github, repository: no }")],
-    ["a claim whose name is a number", template("who: { issuer: github, 1: x }")],
-    ["two issuers", template("who: { issuer: [github, gitlab], repository: x }")],
+    ["a claim whose name is a number", template("who: { issuer: github, repository_id: '1', 1: x }")],
+    ["two issuers", template("who: { issuer: [github, gitlab], sub: x }")],
   ])("%s", (_, text) => {
     expect(problemsOf(text)).toEqual([]);
   });
@@ -101,6 +101,27 @@ describe("a template that does not load says where and what to write", () => {
     ],
     ["an issuer as a glob", template("who: { issuer: git*, ref: x }"), "who.issuer: an issuer is named as in mayfly.yaml"],
     ["an issuer under not only", template("who: { ref: x, not: { issuer: github } }"), "who: name the issuer"],
+    [
+      "a branch that everybody has",
+      template("who: { issuer: github, ref: refs/heads/main, trust: protected }"),
+      "who: nothing in it says whose job it is",
+    ],
+    [
+      "an event that everybody has",
+      template("who: { issuer: github, event_name: push }"),
+      "who: nothing in it says whose job it is",
+    ],
+    ["a glob for an id", template('who: { issuer: github, repository_id: "5*" }'), "who: nothing in it says whose job it is"],
+    [
+      "a glob for an owner",
+      template('who: { issuer: github, repository: "*/web" }'),
+      "who: nothing in it says whose job it is",
+    ],
+    [
+      "a subject that is everybody's",
+      template('who: { issuer: github, sub: "repo:**" }'),
+      "who: nothing in it says whose job it is",
+    ],
     ["only an issuer", template("who: { issuer: github }"), "who: name at least one claim that says whose job it is"],
     ["only an issuer and trust", template("who: { issuer: github, trust: protected }"), "who: name at least one claim"],
     [

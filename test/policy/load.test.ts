@@ -46,8 +46,9 @@ describe("a folder of templates", () => {
           .then(() => rm(`${path}-x`, { recursive: true })),
       "cannot be read (ENOENT)",
     ],
-    ["a template that everybody may write", () => chmod(join(path, "a.yaml"), 0o666), "a.yaml: can be written by everybody"],
-    ["a folder that everybody may write", () => chmod(path, 0o777), "can be written by everybody"],
+    ["a template that everybody may write", () => chmod(join(path, "a.yaml"), 0o666), "a.yaml: can be written by others"],
+    ["a folder that everybody may write", () => chmod(path, 0o777), "can be written by others"],
+    ["a template that its group may write", () => chmod(join(path, "a.yaml"), 0o664), "a.yaml: can be written by others"],
     [
       "a symbolic link",
       () => symlink("/etc/hostname", join(path, "b.yaml")),

@@ -37,7 +37,10 @@ export const rooms: Rooms<Delivery, Isolation> = {
   delivery,
   isolation,
   deliverable: (wanted, kind) => (wanted !== undefined && kind === "bearer" ? `a ${kind} has no such part` : undefined),
-  issuers: new Set(["github", "gitlab"]),
+  issuers: new Map([
+    ["github", ["repository_id", "repository_owner_id", "repository", "repository_owner", "sub"]],
+    ["gitlab", ["project_id", "sub"]],
+  ]),
 };
 
 /** A template as its author writes it, from the lines that a test is about. */

@@ -121,6 +121,7 @@ export async function runIn(sandbox: Sandbox, given: Given = {}): Promise<Seen> 
     signal: given.signal ?? new AbortController().signal,
     output: given.output ?? collect,
   });
+  await sandbox.drained();
   return { exit, ...seen };
 }
 

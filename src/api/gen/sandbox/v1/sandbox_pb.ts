@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sandbox/v1/sandbox.proto.
  */
 export const file_sandbox_v1_sandbox: GenFile = /*@__PURE__*/
-  fileDesc("ChhzYW5kYm94L3YxL3NhbmRib3gucHJvdG8SCnNhbmRib3gudjEiDgoMUHJvYmVSZXF1ZXN0ImoKDVByb2JlUmVzcG9uc2USDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNEiUKCGZpbmRpbmdzGAQgAygLMhMuc2FuZGJveC52MS5GaW5kaW5nIl8KB0ZpbmRpbmcSDAoEbmFtZRgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLnNhbmRib3gudjEuRmluZGluZ1N0YXRlEg0KBWZvdW5kGAMgASgJEg4KBnJlbWVkeRgEIAEoCSL9AgoOU2FuZGJveFJlcXVlc3QSIAoEb3BlbhgBIAEoCzIQLnNhbmRib3gudjEuT3BlbkgAEh4KA2FybRgCIAEoCzIPLnNhbmRib3gudjEuQXJtSAASJgoHZGVsaXZlchgDIAEoCzITLnNhbmRib3gudjEuRGVsaXZlckgAEiIKBXN0YXJ0GAQgASgLMhEuc2FuZGJveC52MS5TdGFydEgAEg8KBXN0ZGluGAUgASgMSAASKQoJc3RkaW5fZW5kGAYgASgLMhQuc2FuZGJveC52MS5TdGRpbkVuZEgAEiQKBnNpZ25hbBgHIAEoCzISLnNhbmRib3gudjEuU2lnbmFsSAASJAoGZnJlZXplGAggASgLMhIuc2FuZGJveC52MS5GcmVlemVIABIkCgZyZW1vdmUYCSABKAsyEi5zYW5kYm94LnYxLlJlbW92ZUgAEiQKBmNhbmNlbBgKIAEoCzISLnNhbmRib3gudjEuQ2FuY2VsSABCCQoHY29tbWFuZCLVAwoPU2FuZGJveFJlc3BvbnNlEiQKBm9wZW5lZBgBIAEoCzISLnNhbmRib3gudjEuT3BlbmVkSAASIgoFYXJtZWQYAiABKAsyES5zYW5kYm94LnYxLkFybWVkSAASKgoJZGVsaXZlcmVkGAMgASgLMhUuc2FuZGJveC52MS5EZWxpdmVyZWRIABImCgdzdGFydGVkGAQgASgLMhMuc2FuZGJveC52MS5TdGFydGVkSAASJAoGb3V0cHV0GAUgASgLMhIuc2FuZGJveC52MS5PdXRwdXRIABIkCgZleGl0ZWQYBiABKAsyEi5zYW5kYm94LnYxLkV4aXRlZEgAEiQKBmZyb3plbhgHIAEoCzISLnNhbmRib3gudjEuRnJvemVuSAASJgoHcmVtb3ZlZBgIIAEoCzITLnNhbmRib3gudjEuUmVtb3ZlZEgAEiYKB2ZhaWx1cmUYCSABKAsyEy5zYW5kYm94LnYxLkZhaWx1cmVIABIqCgtydW5fZmFpbHVyZRgKIAEoCzITLnNhbmRib3gudjEuRmFpbHVyZUgAEi0KC3N0ZGluX3Rha2VuGAsgASgLMhYuc2FuZGJveC52MS5TdGRpblRha2VuSABCBwoFZXZlbnQijwIKBE9wZW4SCgoCaWQYASABKAkSCwoDdWlkGAIgASgNEgsKA2dpZBgDIAEoDRIRCgl3b3Jrc3BhY2UYBCABKAkSJwoEbW9kZRgFIAEoDjIZLnNhbmRib3gudjEuV29ya3NwYWNlTW9kZRIPCgdjb21tYW5kGAYgAygJEjYKC2Vudmlyb25tZW50GAcgAygLMiEuc2FuZGJveC52MS5PcGVuLkVudmlyb25tZW50RW50cnkSKAoJaXNvbGF0aW9uGAggASgLMhUuc2FuZGJveC52MS5Jc29sYXRpb24aMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsEBCglJc29sYXRpb24SDgoGbWVtb3J5GAEgASgEEgwKBGNwdXMYAiABKAESDAoEcGlkcxgDIAEoDRISCgp0aW1lb3V0X21zGAQgASgEEgwKBHBhc3MYBSADKAkSNQoIdG9sZXJhdGUYBiADKAsyIy5zYW5kYm94LnYxLklzb2xhdGlvbi5Ub2xlcmF0ZUVudHJ5Gi8KDVRvbGVyYXRlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIVCgNBcm0SDgoGdmFsdWVzGAEgAygMIjMKB0RlbGl2ZXISKAoFZmlsZXMYASADKAsyGS5zYW5kYm94LnYxLkRlbGl2ZXJlZEZpbGUiQgoNRGVsaXZlcmVkRmlsZRISCgpjcmVkZW50aWFsGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29udGVudBgDIAEoDCIHCgVTdGFydCIKCghTdGRpbkVuZCIWCgZTaWduYWwSDAoEbmFtZRgBIAEoCSIICgZGcmVlemUiCAoGUmVtb3ZlIggKBkNhbmNlbCIbCgZPcGVuZWQSEQoJdG9sZXJhdGVkGAEgAygJIgcKBUFybWVkIgsKCURlbGl2ZXJlZCIJCgdTdGFydGVkIkEKBk91dHB1dBIoCgZzdHJlYW0YASABKA4yGC5zYW5kYm94LnYxLk91dHB1dFN0cmVhbRINCgVjaHVuaxgCIAEoDCI6CgZFeGl0ZWQSIgoEa2luZBgBIAEoDjIULnNhbmRib3gudjEuRXhpdEtpbmQSDAoEY29kZRgCIAEoBSIMCgpTdGRpblRha2VuIggKBkZyb3plbiIJCgdSZW1vdmVkIkYKB0ZhaWx1cmUSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBGhpbnQYAyABKAkSDgoGZGV0YWlsGAQgASgJKncKDEZpbmRpbmdTdGF0ZRIdChlGSU5ESU5HX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSRklORElOR19TVEFURV9HT09EEAESGQoVRklORElOR19TVEFURV9MQUNLSU5HEAISFQoRRklORElOR19TVEFURV9CQUQQAyqAAQoNV29ya3NwYWNlTW9kZRIeChpXT1JLU1BBQ0VfTU9ERV9VTlNQRUNJRklFRBAAEhwKGFdPUktTUEFDRV9NT0RFX1JFQURfT05MWRABEhoKFldPUktTUEFDRV9NT0RFX09WRVJMQVkQAhIVChFXT1JLU1BBQ0VfTU9ERV9SVxADKmEKDE91dHB1dFN0cmVhbRIdChlPVVRQVVRfU1RSRUFNX1VOU1BFQ0lGSUVEEAASGAoUT1VUUFVUX1NUUkVBTV9TVERPVVQQARIYChRPVVRQVVRfU1RSRUFNX1NUREVSUhACKpQBCghFeGl0S2luZBIZChVFWElUX0tJTkRfVU5TUEVDSUZJRUQQABIUChBFWElUX0tJTkRfRVhJVEVEEAESFQoRRVhJVF9LSU5EX1RJTUVPVVQQAhIRCg1FWElUX0tJTkRfT09NEAMSFwoTRVhJVF9LSU5EX0NBTkNFTExFRBAEEhQKEEVYSVRfS0lORF9LSUxMRUQQBTKWAQoOU2FuZGJveFNlcnZpY2USPAoFUHJvYmUSGC5zYW5kYm94LnYxLlByb2JlUmVxdWVzdBoZLnNhbmRib3gudjEuUHJvYmVSZXNwb25zZRJGCgdTYW5kYm94Ehouc2FuZGJveC52MS5TYW5kYm94UmVxdWVzdBobLnNhbmRib3gudjEuU2FuZGJveFJlc3BvbnNlKAEwAWIGcHJvdG8z");
+  fileDesc("ChhzYW5kYm94L3YxL3NhbmRib3gucHJvdG8SCnNhbmRib3gudjEiDgoMUHJvYmVSZXF1ZXN0ImoKDVByb2JlUmVzcG9uc2USDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNEiUKCGZpbmRpbmdzGAQgAygLMhMuc2FuZGJveC52MS5GaW5kaW5nIl8KB0ZpbmRpbmcSDAoEbmFtZRgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLnNhbmRib3gudjEuRmluZGluZ1N0YXRlEg0KBWZvdW5kGAMgASgJEg4KBnJlbWVkeRgEIAEoCSKuAwoOU2FuZGJveFJlcXVlc3QSIAoEb3BlbhgBIAEoCzIQLnNhbmRib3gudjEuT3BlbkgAEh4KA2FybRgCIAEoCzIPLnNhbmRib3gudjEuQXJtSAASJgoHZGVsaXZlchgDIAEoCzITLnNhbmRib3gudjEuRGVsaXZlckgAEiIKBXN0YXJ0GAQgASgLMhEuc2FuZGJveC52MS5TdGFydEgAEg8KBXN0ZGluGAUgASgMSAASKQoJc3RkaW5fZW5kGAYgASgLMhQuc2FuZGJveC52MS5TdGRpbkVuZEgAEiQKBnNpZ25hbBgHIAEoCzISLnNhbmRib3gudjEuU2lnbmFsSAASJAoGZnJlZXplGAggASgLMhIuc2FuZGJveC52MS5GcmVlemVIABIkCgZyZW1vdmUYCSABKAsyEi5zYW5kYm94LnYxLlJlbW92ZUgAEiQKBmNhbmNlbBgKIAEoCzISLnNhbmRib3gudjEuQ2FuY2VsSAASLwoMb3V0cHV0X3Rha2VuGAsgASgLMhcuc2FuZGJveC52MS5PdXRwdXRUYWtlbkgAQgkKB2NvbW1hbmQihgQKD1NhbmRib3hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5zYW5kYm94LnYxLk9wZW5lZEgAEiIKBWFybWVkGAIgASgLMhEuc2FuZGJveC52MS5Bcm1lZEgAEioKCWRlbGl2ZXJlZBgDIAEoCzIVLnNhbmRib3gudjEuRGVsaXZlcmVkSAASJgoHc3RhcnRlZBgEIAEoCzITLnNhbmRib3gudjEuU3RhcnRlZEgAEiQKBm91dHB1dBgFIAEoCzISLnNhbmRib3gudjEuT3V0cHV0SAASJAoGZXhpdGVkGAYgASgLMhIuc2FuZGJveC52MS5FeGl0ZWRIABIkCgZmcm96ZW4YByABKAsyEi5zYW5kYm94LnYxLkZyb3plbkgAEiYKB3JlbW92ZWQYCCABKAsyEy5zYW5kYm94LnYxLlJlbW92ZWRIABImCgdmYWlsdXJlGAkgASgLMhMuc2FuZGJveC52MS5GYWlsdXJlSAASKgoLcnVuX2ZhaWx1cmUYCiABKAsyEy5zYW5kYm94LnYxLkZhaWx1cmVIABItCgtzdGRpbl90YWtlbhgLIAEoCzIWLnNhbmRib3gudjEuU3RkaW5UYWtlbkgAEi8KDG91dHB1dF9lbmRlZBgMIAEoCzIXLnNhbmRib3gudjEuT3V0cHV0RW5kZWRIAEIHCgVldmVudCKPAgoET3BlbhIKCgJpZBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEhEKCXdvcmtzcGFjZRgEIAEoCRInCgRtb2RlGAUgASgOMhkuc2FuZGJveC52MS5Xb3Jrc3BhY2VNb2RlEg8KB2NvbW1hbmQYBiADKAkSNgoLZW52aXJvbm1lbnQYByADKAsyIS5zYW5kYm94LnYxLk9wZW4uRW52aXJvbm1lbnRFbnRyeRIoCglpc29sYXRpb24YCCABKAsyFS5zYW5kYm94LnYxLklzb2xhdGlvbhoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCUlzb2xhdGlvbhIOCgZtZW1vcnkYASABKAQSDAoEY3B1cxgCIAEoARIMCgRwaWRzGAMgASgNEhIKCnRpbWVvdXRfbXMYBCABKAQSDAoEcGFzcxgFIAMoCRI1Cgh0b2xlcmF0ZRgGIAMoCzIjLnNhbmRib3gudjEuSXNvbGF0aW9uLlRvbGVyYXRlRW50cnkaLwoNVG9sZXJhdGVFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhUKA0FybRIOCgZ2YWx1ZXMYASADKAwiMwoHRGVsaXZlchIoCgVmaWxlcxgBIAMoCzIZLnNhbmRib3gudjEuRGVsaXZlcmVkRmlsZSJCCg1EZWxpdmVyZWRGaWxlEhIKCmNyZWRlbnRpYWwYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb250ZW50GAMgASgMIgcKBVN0YXJ0IgoKCFN0ZGluRW5kIhYKBlNpZ25hbBIMCgRuYW1lGAEgASgJIggKBkZyZWV6ZSIICgZSZW1vdmUiCAoGQ2FuY2VsIg0KC091dHB1dFRha2VuIhsKBk9wZW5lZBIRCgl0b2xlcmF0ZWQYASADKAkiBwoFQXJtZWQiCwoJRGVsaXZlcmVkIgkKB1N0YXJ0ZWQiQQoGT3V0cHV0EigKBnN0cmVhbRgBIAEoDjIYLnNhbmRib3gudjEuT3V0cHV0U3RyZWFtEg0KBWNodW5rGAIgASgMIjoKBkV4aXRlZBIiCgRraW5kGAEgASgOMhQuc2FuZGJveC52MS5FeGl0S2luZBIMCgRjb2RlGAIgASgFIgwKClN0ZGluVGFrZW4iDQoLT3V0cHV0RW5kZWQiCAoGRnJvemVuIgkKB1JlbW92ZWQiRgoHRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEaGludBgDIAEoCRIOCgZkZXRhaWwYBCABKAkqdwoMRmluZGluZ1N0YXRlEh0KGUZJTkRJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJGSU5ESU5HX1NUQVRFX0dPT0QQARIZChVGSU5ESU5HX1NUQVRFX0xBQ0tJTkcQAhIVChFGSU5ESU5HX1NUQVRFX0JBRBADKoABCg1Xb3Jrc3BhY2VNb2RlEh4KGldPUktTUEFDRV9NT0RFX1VOU1BFQ0lGSUVEEAASHAoYV09SS1NQQUNFX01PREVfUkVBRF9PTkxZEAESGgoWV09SS1NQQUNFX01PREVfT1ZFUkxBWRACEhUKEVdPUktTUEFDRV9NT0RFX1JXEAMqYQoMT3V0cHV0U3RyZWFtEh0KGU9VVFBVVF9TVFJFQU1fVU5TUEVDSUZJRUQQABIYChRPVVRQVVRfU1RSRUFNX1NURE9VVBABEhgKFE9VVFBVVF9TVFJFQU1fU1RERVJSEAIqlAEKCEV4aXRLaW5kEhkKFUVYSVRfS0lORF9VTlNQRUNJRklFRBAAEhQKEEVYSVRfS0lORF9FWElURUQQARIVChFFWElUX0tJTkRfVElNRU9VVBACEhEKDUVYSVRfS0lORF9PT00QAxIXChNFWElUX0tJTkRfQ0FOQ0VMTEVEEAQSFAoQRVhJVF9LSU5EX0tJTExFRBAFMpYBCg5TYW5kYm94U2VydmljZRI8CgVQcm9iZRIYLnNhbmRib3gudjEuUHJvYmVSZXF1ZXN0Ghkuc2FuZGJveC52MS5Qcm9iZVJlc3BvbnNlEkYKB1NhbmRib3gSGi5zYW5kYm94LnYxLlNhbmRib3hSZXF1ZXN0Ghsuc2FuZGJveC52MS5TYW5kYm94UmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * @generated from message sandbox.v1.ProbeRequest
@@ -171,6 +171,14 @@ export type SandboxRequest = Message<"sandbox.v1.SandboxRequest"> & {
      */
     value: Cancel;
     case: "cancel";
+  } | {
+    /**
+     * The reader took one message of output; not answered.
+     *
+     * @generated from field: sandbox.v1.OutputTaken output_taken = 11;
+     */
+    value: OutputTaken;
+    case: "outputTaken";
   } | { case: undefined; value?: undefined };
 };
 
@@ -214,7 +222,7 @@ export type SandboxResponse = Message<"sandbox.v1.SandboxResponse"> & {
     case: "started";
   } | {
     /**
-     * Masked already.
+     * Masked already, at most 64 KiB. At most four are sent that were not acknowledged.
      *
      * @generated from field: sandbox.v1.Output output = 5;
      */
@@ -222,6 +230,8 @@ export type SandboxResponse = Message<"sandbox.v1.SandboxResponse"> & {
     case: "output";
   } | {
     /**
+     * At once when the process ended. What it had still written comes after it, even after `removed`.
+     *
      * @generated from field: sandbox.v1.Exited exited = 6;
      */
     value: Exited;
@@ -260,6 +270,14 @@ export type SandboxResponse = Message<"sandbox.v1.SandboxResponse"> & {
      */
     value: StdinTaken;
     case: "stdinTaken";
+  } | {
+    /**
+     * All output was sent.
+     *
+     * @generated from field: sandbox.v1.OutputEnded output_ended = 12;
+     */
+    value: OutputEnded;
+    case: "outputEnded";
   } | { case: undefined; value?: undefined };
 };
 
@@ -520,6 +538,19 @@ export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
   messageDesc(file_sandbox_v1_sandbox, 15);
 
 /**
+ * @generated from message sandbox.v1.OutputTaken
+ */
+export type OutputTaken = Message<"sandbox.v1.OutputTaken"> & {
+};
+
+/**
+ * Describes the message sandbox.v1.OutputTaken.
+ * Use `create(OutputTakenSchema)` to create a new message.
+ */
+export const OutputTakenSchema: GenMessage<OutputTaken> = /*@__PURE__*/
+  messageDesc(file_sandbox_v1_sandbox, 16);
+
+/**
  * @generated from message sandbox.v1.Opened
  */
 export type Opened = Message<"sandbox.v1.Opened"> & {
@@ -536,7 +567,7 @@ export type Opened = Message<"sandbox.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 16);
+  messageDesc(file_sandbox_v1_sandbox, 17);
 
 /**
  * @generated from message sandbox.v1.Armed
@@ -549,7 +580,7 @@ export type Armed = Message<"sandbox.v1.Armed"> & {
  * Use `create(ArmedSchema)` to create a new message.
  */
 export const ArmedSchema: GenMessage<Armed> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 17);
+  messageDesc(file_sandbox_v1_sandbox, 18);
 
 /**
  * @generated from message sandbox.v1.Delivered
@@ -562,7 +593,7 @@ export type Delivered = Message<"sandbox.v1.Delivered"> & {
  * Use `create(DeliveredSchema)` to create a new message.
  */
 export const DeliveredSchema: GenMessage<Delivered> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 18);
+  messageDesc(file_sandbox_v1_sandbox, 19);
 
 /**
  * @generated from message sandbox.v1.Started
@@ -575,7 +606,7 @@ export type Started = Message<"sandbox.v1.Started"> & {
  * Use `create(StartedSchema)` to create a new message.
  */
 export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 19);
+  messageDesc(file_sandbox_v1_sandbox, 20);
 
 /**
  * @generated from message sandbox.v1.Output
@@ -597,7 +628,7 @@ export type Output = Message<"sandbox.v1.Output"> & {
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 20);
+  messageDesc(file_sandbox_v1_sandbox, 21);
 
 /**
  * @generated from message sandbox.v1.Exited
@@ -619,7 +650,7 @@ export type Exited = Message<"sandbox.v1.Exited"> & {
  * Use `create(ExitedSchema)` to create a new message.
  */
 export const ExitedSchema: GenMessage<Exited> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 21);
+  messageDesc(file_sandbox_v1_sandbox, 22);
 
 /**
  * @generated from message sandbox.v1.StdinTaken
@@ -632,7 +663,20 @@ export type StdinTaken = Message<"sandbox.v1.StdinTaken"> & {
  * Use `create(StdinTakenSchema)` to create a new message.
  */
 export const StdinTakenSchema: GenMessage<StdinTaken> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 22);
+  messageDesc(file_sandbox_v1_sandbox, 23);
+
+/**
+ * @generated from message sandbox.v1.OutputEnded
+ */
+export type OutputEnded = Message<"sandbox.v1.OutputEnded"> & {
+};
+
+/**
+ * Describes the message sandbox.v1.OutputEnded.
+ * Use `create(OutputEndedSchema)` to create a new message.
+ */
+export const OutputEndedSchema: GenMessage<OutputEnded> = /*@__PURE__*/
+  messageDesc(file_sandbox_v1_sandbox, 24);
 
 /**
  * @generated from message sandbox.v1.Frozen
@@ -645,7 +689,7 @@ export type Frozen = Message<"sandbox.v1.Frozen"> & {
  * Use `create(FrozenSchema)` to create a new message.
  */
 export const FrozenSchema: GenMessage<Frozen> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 23);
+  messageDesc(file_sandbox_v1_sandbox, 25);
 
 /**
  * @generated from message sandbox.v1.Removed
@@ -658,7 +702,7 @@ export type Removed = Message<"sandbox.v1.Removed"> & {
  * Use `create(RemovedSchema)` to create a new message.
  */
 export const RemovedSchema: GenMessage<Removed> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 24);
+  messageDesc(file_sandbox_v1_sandbox, 26);
 
 /**
  * @generated from message sandbox.v1.Failure
@@ -694,7 +738,7 @@ export type Failure = Message<"sandbox.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 25);
+  messageDesc(file_sandbox_v1_sandbox, 27);
 
 /**
  * @generated from enum sandbox.v1.FindingState
@@ -861,7 +905,8 @@ export const SandboxService: GenService<{
   },
   /**
    * One stream is one sandbox. The first message opens it; each later command is answered in its order, and output and the exit come
-   * between the answers. When the stream ends, for whatever reason, the sandbox is killed, wiped and removed.
+   * between the answers. Few messages of output are under way at a time, so that no answer and no exit waits behind what nobody reads.
+   * When the stream ends, for whatever reason, the sandbox is killed, wiped and removed.
    *
    * @generated from rpc sandbox.v1.SandboxService.Sandbox
    */
