@@ -35,6 +35,7 @@ if [ "$tests" = yes ]; then
   ls "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/openbao-*/bao >/dev/null 2>&1 ||
     python3 -m pip --version >/dev/null 2>&1 || need python3-pip
   has strace || need strace
+  has xxd || need xxd
   has setpriv || need util-linux
 fi
 

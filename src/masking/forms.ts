@@ -30,7 +30,8 @@ const forms: readonly Form[] = [
     printedBy: "Windows tools (UTF-16, either byte order)",
     of: textual((text) => [whole(Buffer.from(text, "utf16le").subarray(0, -1))]),
   },
-  { printedBy: "xxd -p, od, openssl, Python's repr", of: hex },
+  { printedBy: "xxd -p of a short value, openssl, Python's repr", of: hex },
+  { printedBy: "base64, openssl base64 and xxd -p of a file, which end long lines", of: wrapped },
   { printedBy: "curl, jq @uri, encodeURIComponent, URLSearchParams, Python's quote", of: percent },
   {
     printedBy: "a redirect that carries a URL in a URL",
@@ -88,6 +89,16 @@ function base64(value: Buffer, alphabet: "base64" | "base64url"): readonly Patte
     const from = before === 0 ? 0 : before + 1;
     return { bytes: Buffer.from(text.slice(from, Math.floor(bits / 6))), cutLeft: from > 0, cutRight: bits % 6 !== 0 };
   });
+}
+
+/** The widths at which base64(1), openssl and xxd(1) end their lines; a file's first byte is where they begin. */
+function wrapped(value: Buffer): readonly Pattern[] {
+  const [start] = base64(value, "base64");
+  const atWidth = (text: string, width: number): Buffer =>
+    Buffer.from(text.replaceAll(new RegExp(`.{${width}}(?=.)`, "g"), "$&\n"));
+  const encoded =
+    start === undefined ? [] : [76, 64].map((width) => ({ ...start, bytes: atWidth(start.bytes.toString(), width) }));
+  return [...encoded, whole(atWidth(value.toString("hex"), 60))];
 }
 
 function hex(value: Buffer): readonly string[] {

@@ -24,7 +24,10 @@ const cancelGrace: Duration = 500;
 /** For what the pipes of a dead job still hold, which takes a moment; longer only where a process outside keeps one open. */
 const lastRead: Duration = 400;
 
-const windowWatch: Duration = 100;
+const runtimeWatch: Duration = 200;
+
+/** How long a runtime may outlive its job: to clean up, and to tell the exit code where that matters. */
+const runtimePatience: { readonly exit: Duration; readonly end: Duration } = { exit: 5_000, end: 500 };
 
 /** One sandbox, in sandboxd. Disposing of it kills, wipes and removes, whatever state it is in. */
 export class Job implements AsyncDisposable {
@@ -78,7 +81,7 @@ export class Job implements AsyncDisposable {
     this.#output = output;
     this.#pumping = this.#pumpBoth(pipes, output);
     void this.#watchTimeout();
-    void this.#watchWindow(output);
+    void this.#watchRuntime(output);
     try {
       return this.#verdict(await exit);
     } finally {
@@ -155,11 +158,18 @@ export class Job implements AsyncDisposable {
     await this.#end("timeout", this.#host.config.grace);
   }
 
-  /** runc copies a job's output itself and ends only when it could, so a window that holds up none but the runtime is opened. */
-  async #watchWindow(output: OutputWindow): Promise<void> {
-    while (!this.#over.signal.aborted) {
-      if (output.isFull && this.#reservation.cgroup.isEmpty()) return output.release();
-      await this.#host.clock.sleep(windowWatch, this.#over.signal).catch(() => undefined);
+  /**
+   * runc copies a job's output itself and ends only once it is all read: where nothing of the job is left but runc, it is read. A
+   * process outside that was handed the job's end of that pipe would keep runc for ever.
+   */
+  async #watchRuntime(output: OutputWindow): Promise<void> {
+    const { clock } = this.#host;
+    for (let lived: Duration | undefined; !this.#over.signal.aborted; ) {
+      if (!this.#reservation.cgroup.isEmpty()) lived = clock.monotonic();
+      else if (output.isFull) output.release();
+      const patience = this.#ended === undefined ? runtimePatience.exit : runtimePatience.end;
+      if (lived !== undefined && clock.monotonic() - lived > patience) this.#runtime?.kill("SIGKILL");
+      await clock.sleep(runtimeWatch, this.#over.signal).catch(() => undefined);
     }
   }
 

@@ -3,8 +3,8 @@
  * would on an older kernel; what an attack would reach for answers EPERM, so that a person reads why. Only the machine's own
  * 64-bit calls exist: another ABI's number means another call, and such a program is killed.
  *
- * A job cannot make a file setuid: on the host its files belong to the runner's user, so whoever ran such a file there would
- * become that user (systemd's RestrictSUIDSGID= closes the same door).
+ * A job cannot make a file setuid or setgid: on the host its files belong to the runner, so whoever ran such a file there would
+ * become that user or group. Nor can it make a folder setgid (systemd's RestrictSUIDSGID= closes the same doors).
  *
  * Narrower than Docker's and Podman's default, which let a job without capabilities make a user namespace and mount in it,
  * watch other processes, and use the kernel's keyrings and io_uring (measured; reference: `man 7 capabilities`, seccomp(2)).
@@ -48,7 +48,7 @@ const ENOSYS = 38;
 /** Every CLONE_NEW* flag of clone(2); clone3 hides its flags in memory, where no filter can look, and so is not listed at all. */
 const newNamespaces = 0x7e020080;
 const addressFamily = { unix: 1, inet: 2, inet6: 10 } as const;
-const flag = { create: 0o100, temporary: 0o20000000, setUserId: 0o4000 } as const;
+const flag = { create: 0o100, temporary: 0o20000000, setIds: 0o6000 } as const;
 /** Which argument is the mode, for each call that sets one. openat2 is not listed: it keeps its mode in memory, where no filter can look. */
 const modeArgument = {
   chmod: 1,
@@ -94,7 +94,7 @@ export function seccompProfile(architecture: Architecture): SeccompProfile {
       { names: Object.values(allowed).flatMap(words), action: "SCMP_ACT_ALLOW" },
       { names: words(refused), action: "SCMP_ACT_ERRNO", errnoRet: EPERM },
       whenUnset("clone", 0, newNamespaces),
-      ...Object.entries(modeArgument).map(([name, index]) => whenUnset(name, index, flag.setUserId)),
+      ...Object.entries(modeArgument).map(([name, index]) => whenUnset(name, index, flag.setIds)),
       whenUnset("open", 1, flag.create | flag.temporary),
       whenUnset("openat", 2, flag.create | flag.temporary),
       ...Object.values(addressFamily).map((family) => whenFirst("socket", family)),

@@ -67,6 +67,23 @@ describe("what the tools of this very host print is hidden", () => {
   });
 });
 
+describe("a long value, whose encodings the tools break into lines, is hidden", () => {
+  const long = Array.from({ length: 40 }, (_, at) => `part${at * 7919}/`).join("");
+
+  test.each([
+    ["base64", "base64", (text: string) => Buffer.from(text).toString("base64")],
+    ["openssl base64", "openssl base64", (text: string) => Buffer.from(text).toString("base64")],
+    ["xxd -p", "xxd -p", (text: string) => Buffer.from(text).toString("hex")],
+  ])("%s", (_, command, encoded) => {
+    const printed = execFileSync("sh", ["-c", command], { input: long, encoding: "utf8" });
+    expect(printed.trim().split("\n").length).toBeGreaterThan(3);
+    const shown = masked(printed, long);
+    expect(shown).toContain("***");
+    const windows = Array.from({ length: encoded(long).length - 8 }, (_, at) => encoded(long).slice(at, at + 8));
+    expect(windows.filter((window) => shown.includes(window))).toEqual([]);
+  });
+});
+
 describe("values of many lines", () => {
   const key = [
     "-----BEGIN PRIVATE KEY-----",

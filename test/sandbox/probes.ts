@@ -74,6 +74,11 @@ export const probes: readonly Probe[] = [
     inside: /^plain$/,
   },
   {
+    name: "a setgid file cannot be made",
+    script: "touch h$$; chmod g+s h$$ 2>/dev/null; [ -g h$$ ] && echo setgid || echo plain; rm -f h$$",
+    inside: /^plain$/,
+  },
+  {
     name: "a setuid file cannot be created",
     script: `perl -e 'sysopen(F, "g$$", 0101, 04755); print -u "g$$" ? "setuid\\n" : "plain\\n"; unlink "g$$"'`,
     inside: /^plain$/,

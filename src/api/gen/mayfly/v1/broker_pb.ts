@@ -604,7 +604,7 @@ export const RunOutcomeSchema: GenEnum<RunOutcome> = /*@__PURE__*/
 /**
  * What a runner may ask for. Served on broker.sock only.
  *
- * Who asks is the kernel's word (SO_PEERCRED of the connection), never the caller's. A message is at most 64 KiB.
+ * Who asks is the kernel's word (SO_PEERCRED of the connection), never the caller's. A message is at most 512 KiB.
  *
  * @generated from service mayfly.v1.BrokerService
  */
