@@ -49,6 +49,7 @@ export class Job implements AsyncDisposable {
   #sandbox: Sandbox | undefined;
   #leases: Leases<Delivery> | undefined;
   #live: Disposable | undefined;
+  #started = false;
   #ending: Promise<readonly LeaseOutcome[]> | undefined;
 
   constructor(house: House, ask: RunAsk, client: Client) {
@@ -167,7 +168,12 @@ export class Job implements AsyncDisposable {
     const handle = this.#asker?.kind === "opens" ? this.#asker.handle : undefined;
     this.#client.accepted({ run: this.#id, session: begun.session.id, handle, template: grant.template, reason: grant.reason });
     const { stdin, signals } = this.#client;
-    return sandbox.run({ stdin, signals, signal: this.#signal, output: (stream, chunk) => this.#client.output(stream, chunk) });
+    this.#started = true;
+    const output: Client["output"] = (stream, chunk) => this.#client.output(stream, chunk);
+    const exit = await sandbox.run({ stdin, signals, signal: this.#signal, output });
+    // Ended by containment, its session's end or a drain: the caller hears of that, and not of a signal.
+    this.#stop.signal.throwIfAborted();
+    return exit;
   }
 
   /** A fence raised since `begin` wins, whatever was minted by then. */
@@ -220,7 +226,7 @@ export class Job implements AsyncDisposable {
           { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial },
           error,
         );
-      await this.#closed("refused", null, error.code);
+      await this.#closed(this.#started ? "killed" : "refused", null, error.code);
     } catch (cause) {
       log.error({ run: this.#id, error: cause }, "a refusal could not be recorded");
     }

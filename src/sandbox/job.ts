@@ -165,12 +165,21 @@ export class Job implements AsyncDisposable {
   async #watchRuntime(output: OutputWindow): Promise<void> {
     const { clock } = this.#host;
     for (let lived: Duration | undefined; !this.#over.signal.aborted; ) {
-      if (!this.#reservation.cgroup.isEmpty()) lived = clock.monotonic();
-      else if (output.isFull) output.release();
-      const patience = this.#ended === undefined ? runtimePatience.exit : runtimePatience.end;
-      if (lived !== undefined && clock.monotonic() - lived > patience) this.#runtime?.kill("SIGKILL");
+      const isEmpty = this.#reservation.cgroup.isEmpty();
+      if (isEmpty && output.isFull) output.release();
+      lived = isEmpty ? (lived ?? this.#endedAt) : clock.monotonic();
+      if (lived !== undefined && clock.monotonic() - lived > this.#runtimePatience) this.#runtime?.kill("SIGKILL");
       await clock.sleep(runtimeWatch, this.#over.signal).catch(() => undefined);
     }
+  }
+
+  /** A job that was ended may have been too short to be seen alive. */
+  get #endedAt(): Duration | undefined {
+    return this.#ended === undefined ? undefined : this.#host.clock.monotonic();
+  }
+
+  get #runtimePatience(): Duration {
+    return this.#ended === undefined ? runtimePatience.exit : runtimePatience.end;
   }
 
   /** TERM, and KILL after the grace. A frozen job hears no TERM, but the KILL reaches it. */

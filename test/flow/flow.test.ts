@@ -372,7 +372,8 @@ describe("containment", () => {
     const ended = new Promise<number>((resolve) => client.once("exit", (code) => resolve(code ?? -1)));
     const reason = ["--who", "alice", "--why", "the token was seen in a chat"];
     expect(await host.asRoot(["contain", "workload:ci:519283746", ...reason])).toMatchObject({ code: 0 });
-    expect(await ended).not.toBe(0);
+    expect(await ended).toBe(120);
+    expect((await newest()).event).toMatchObject({ outcome: "killed", code: "fenced" });
     expect(await upstreams.bao.leases("database/creds/shop-migrate")).toEqual([]);
     expect((await host.runJob(["--template", "local", "--", "true"])).stderr).toContain("contained");
     expect(await host.asRoot(["contain", "workload:ci:519283746", "--open", ...reason])).toMatchObject({ code: 0 });
