@@ -4,7 +4,7 @@ import { fromBase64, toBase64 } from "./base64.ts";
 
 /**
  * Signed notes (https://c2sp.org/signed-note), Ed25519 only: a text that ends in a newline, a blank line, then one line for
- * each signature. Go's `golang.org/x/mod/sumdb/note` reads the same.
+ * each signature. Go's own `sumdb/note` reads the same.
  */
 export interface NoteSigner {
   readonly name: string;

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { cpSync, globSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { consistencyProof, Frontier, type Hash, leafHash } from "../../../src/ledger/merkle.ts";
@@ -7,23 +7,24 @@ import { loadLedger } from "../../../src/ledger/thread.ts";
 import { newFolder, newKey, origin, read, SetClock } from "../fixture.ts";
 
 /**
- * Go carries `golang.org/x/mod/sumdb/{note,tlog}` in its own source tree, written by other people for the Go checksum database:
+ * Go carries `sumdb/note` and `sumdb/tlog` in its own source tree, written by other people for the Go checksum database:
  * they read our checkpoints and proofs here. Nothing is downloaded.
  */
-function goRoot(): string | undefined {
+function sumdb(): string | undefined {
   const asked = spawnSync("go", ["env", "GOROOT"], { encoding: "utf8" });
   const root = asked.status === 0 ? asked.stdout.trim() : "";
-  return existsSync(join(root, "src/cmd/vendor/golang.org/x/mod/sumdb/tlog")) ? root : undefined;
+  const [found] = root === "" ? [] : globSync("src/cmd/vendor/*/x/mod/sumdb", { cwd: root });
+  return found === undefined ? undefined : join(root, found);
 }
 
-function build(root: string): string {
+function build(sources: string): string {
   const folder = newFolder();
   for (const name of ["note", "tlog"]) {
-    cpSync(join(root, "src/cmd/vendor/golang.org/x/mod/sumdb", name), join(folder, "mod/sumdb", name), { recursive: true });
+    cpSync(join(sources, name), join(folder, "sumdb", name), { recursive: true });
   }
-  writeFileSync(join(folder, "mod/go.mod"), "module golang.org/x/mod\n\ngo 1.22\n");
+  writeFileSync(join(folder, "sumdb/go.mod"), "module vendored.example/sumdb\n\ngo 1.22\n");
   cpSync(new URL("main.go", import.meta.url).pathname, join(folder, "main.go"));
-  const require = "require golang.org/x/mod v0.0.0\nreplace golang.org/x/mod => ./mod\n";
+  const require = "require vendored.example/sumdb v0.0.0\nreplace vendored.example/sumdb => ./sumdb\n";
   writeFileSync(join(folder, "go.mod"), `module verifier\n\ngo 1.22\n\n${require}`);
   const env = { ...process.env, GOFLAGS: "-mod=mod", GOPROXY: "off", GOTOOLCHAIN: "local", CGO_ENABLED: "0" };
   execFileSync("go", ["build", "-o", "verifier", "."], { cwd: folder, env, stdio: "pipe" });
@@ -61,7 +62,7 @@ async function written() {
 }
 
 describe("Go's own note and tlog", () => {
-  const root = goRoot();
+  const root = sumdb();
   let verifier = "";
   let input: Awaited<ReturnType<typeof written>>;
   beforeAll(async () => {

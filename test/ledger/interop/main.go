@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
+	"vendored.example/sumdb/note"
+	"vendored.example/sumdb/tlog"
 )
 
 type input struct {
