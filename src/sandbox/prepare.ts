@@ -88,7 +88,7 @@ async function firstThatRuns(host: Omit<Host, "runtime">): Promise<Runtime> {
 }
 
 async function whyNot(host: Host): Promise<string | undefined> {
-  const workspace = `${host.home}/work/trial-workspace`;
+  const workspace = `${host.home}/trees/trial-workspace`;
   mkdirSync(workspace, { recursive: true });
   try {
     await using job = await Job.open(trialOf(host, workspace), {

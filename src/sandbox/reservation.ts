@@ -26,7 +26,7 @@ export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservatio
   const tolerated = checkLimits(plan, host);
   await using stack = new AsyncDisposableStack();
   const slot = stack.adopt(host.slots.take(), (taken) => taken.release());
-  const [bundle, outside] = [`${host.home}/jobs/${plan.id}`, `${host.home}/work/${plan.id}`];
+  const [bundle, outside] = [`${host.home}/jobs/${plan.id}`, `${host.home}/trees/${plan.id}`];
   makeFolders(stack, bundle, outside);
   const mapped = { uid: slot.first + jobId, gid: slot.first + jobId };
   const workspace = await prepareWorkspace({ plan, host, outside, mapped });

@@ -11,7 +11,7 @@ const facts: SpecFacts = {
   ],
   init: "/home/shown/tini",
   credentials: "/home/jobs/j1/credentials",
-  workspace: "/home/work/j1/workspace",
+  workspace: "/home/trees/j1/workspace",
   ids: { first: 1_879_048_192, workspaceOwner: undefined },
   cgroup: "/mayfly-1-2-3/j1/c",
   seccomp: seccompProfile("x64"),

@@ -64,7 +64,7 @@ export function insideOf(world: World) {
   return {
     mounts: mounts.map((line) => line.split(" ")[4] ?? "").toSorted((one, other) => one.localeCompare(other)),
     jobs: readdirSync(`${home}/jobs`),
-    work: readdirSync(`${home}/work`),
+    work: readdirSync(`${home}/trees`),
     groups,
     processes: readFileSync(`/proc/${node}/task/${node}/children`, "utf8").trim(),
     descriptors: readdirSync(`/proc/${node}/fd`)
