@@ -16,7 +16,7 @@ import type { Exit, Isolation, Sandbox } from "./sandbox/sandbox.ts";
 import { type Duration, within } from "./time.ts";
 
 /** The local end takes at most 2 s whatever an upstream does: revocation has this long, then the sweeper goes on. */
-const revocationTime: Duration = 1_500;
+const revocationTime: Duration = 1_200;
 
 /** A sandboxd that hangs holds up no revocation; it itself needs a quarter of a second at most. */
 const freezeTime: Duration = 400;
