@@ -34,12 +34,12 @@ export interface World extends AsyncDisposable {
 export async function startWorld(sandbox: Readonly<Record<string, unknown>> = {}): Promise<World> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "mayfly-sandbox-")));
   spawnSync("chmod", ["0755", folder]);
-  const workspace = `${folder}/work/project`;
+  const workspace = `${folder}/builds/project`;
   mkdirSync(workspace, { recursive: true });
   chownSync(workspace, runner.uid, runner.gid);
   writeFileSync(
     `${folder}/mayfly.yaml`,
-    JSON.stringify({ sandbox: { workspaces: [`${folder}/work`], grace: "300ms", ...sandbox } }),
+    JSON.stringify({ sandbox: { workspaces: [`${folder}/builds`], grace: "300ms", ...sandbox } }),
   );
   const child = await startIn(folder);
   const end = async () => {

@@ -56,32 +56,32 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   beforeAll(async () => {
     if (reason !== undefined) return;
     world = await startWorld({ runtime });
-    const work = `${world.folder}/work`;
-    for (const name of ["others", "real/below", "outside"]) mkdirSync(`${work}/${name}`, { recursive: true });
-    for (const name of ["real", "real/below"]) chownSync(`${work}/${name}`, runner.uid, runner.gid);
-    chownSync(`${work}/others`, other.uid, other.gid);
-    symlinkSync("real", `${work}/link`);
-    writeFileSync(`${work}/file`, "");
-    chownSync(`${work}/file`, runner.uid, runner.gid);
-    mkdirSync(`${world.folder}/workshop`);
-    chownSync(`${world.folder}/workshop`, runner.uid, runner.gid);
+    const builds = `${world.folder}/builds`;
+    for (const name of ["others", "real/below", "outside"]) mkdirSync(`${builds}/${name}`, { recursive: true });
+    for (const name of ["real", "real/below"]) chownSync(`${builds}/${name}`, runner.uid, runner.gid);
+    chownSync(`${builds}/others`, other.uid, other.gid);
+    symlinkSync("real", `${builds}/link`);
+    writeFileSync(`${builds}/file`, "");
+    chownSync(`${builds}/file`, runner.uid, runner.gid);
+    mkdirSync(`${world.folder}/builds-beside`);
+    chownSync(`${world.folder}/builds-beside`, runner.uid, runner.gid);
   });
   afterAll(() => world?.[Symbol.asyncDispose]());
 
   it.each<[string, (folder: string) => string, Code]>([
-    ["of another user", (folder) => `${folder}/work/others`, "workspace-owner"],
-    ["that is a link", (folder) => `${folder}/work/link`, "workspace-symlink"],
-    ["behind a link", (folder) => `${folder}/work/link/below`, "workspace-symlink"],
-    ["that is not there", (folder) => `${folder}/work/none`, "workspace-missing"],
-    ["that is a file", (folder) => `${folder}/work/file`, "workspace-missing"],
-    ["beside the root", (folder) => `${folder}/workshop`, "workspace-outside"],
-    ["that is the root itself", (folder) => `${folder}/work`, "workspace-outside"],
-    ["reached by ..", (folder) => `${folder}/work/../workshop`, "workspace-outside"],
-    ["with a . in it", (folder) => `${folder}/work/./real`, "workspace-outside"],
-    ["with a doubled slash", (folder) => `${folder}/work//real`, "workspace-outside"],
-    ["named relatively", () => "work/real", "workspace-outside"],
+    ["of another user", (folder) => `${folder}/builds/others`, "workspace-owner"],
+    ["that is a link", (folder) => `${folder}/builds/link`, "workspace-symlink"],
+    ["behind a link", (folder) => `${folder}/builds/link/below`, "workspace-symlink"],
+    ["that is not there", (folder) => `${folder}/builds/none`, "workspace-missing"],
+    ["that is a file", (folder) => `${folder}/builds/file`, "workspace-missing"],
+    ["beside the root", (folder) => `${folder}/builds-beside`, "workspace-outside"],
+    ["that is the root itself", (folder) => `${folder}/builds`, "workspace-outside"],
+    ["reached by ..", (folder) => `${folder}/builds/../builds-beside`, "workspace-outside"],
+    ["with a . in it", (folder) => `${folder}/builds/./real`, "workspace-outside"],
+    ["with a doubled slash", (folder) => `${folder}/builds//real`, "workspace-outside"],
+    ["named relatively", () => "builds/real", "workspace-outside"],
     ["that is empty", () => "", "workspace-outside"],
-    ["with a zero byte", (folder) => `${folder}/work/real\0/x`, "workspace-outside"],
+    ["with a zero byte", (folder) => `${folder}/builds/real\0/x`, "workspace-outside"],
     ["of the system", () => "/etc", "workspace-outside"],
   ])("%s is refused", async (_, path, code) => {
     await expect(openJob(world, { workspace: path(world.folder) })).rejects.toMatchObject({ code });
@@ -89,7 +89,7 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it.each(["real", "real/below", "project"])("%s below the root is mounted", async (name) => {
-    const { stdout } = await sh(world, "pwd", { workspace: `${world.folder}/work/${name}` });
+    const { stdout } = await sh(world, "pwd", { workspace: `${world.folder}/builds/${name}` });
     expect(stdout).toBe("/workspace\n");
   });
 
@@ -151,7 +151,7 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it("is the folder that was opened, whatever is put in its place before the job starts", async () => {
-    const path = `${world.folder}/work/swapped`;
+    const path = `${world.folder}/builds/swapped`;
     mkdirSync(path);
     chownSync(path, runner.uid, runner.gid);
     await using sandbox = await openJob(world, { workspace: path, command: ["sh", "-c", "ls; echo mine >written"] });
@@ -164,11 +164,11 @@ describe.each(["crun", "runc"])("a workspace, with %s", (runtime) => {
   });
 
   it("is never entered through a link while somebody swaps it in a loop", async () => {
-    const path = `${world.folder}/work/racing`;
+    const path = `${world.folder}/builds/racing`;
     mkdirSync(`${path}/project`, { recursive: true });
     for (const name of ["", "/project"]) chownSync(path + name, runner.uid, runner.gid);
-    const racer = `while :; do mv ${path} ${path}.a && ln -s ${world.folder}/work/others ${path}; rm -f ${path}; mv ${path}.a ${path}; done`;
-    mkdirSync(`${world.folder}/work/others/project`, { recursive: true });
+    const racer = `while :; do mv ${path} ${path}.a && ln -s ${world.folder}/builds/others ${path}; rm -f ${path}; mv ${path}.a ${path}; done`;
+    mkdirSync(`${world.folder}/builds/others/project`, { recursive: true });
     const { spawn } = await import("node:child_process");
     const swapping = spawn("sh", ["-c", racer], { stdio: "ignore" });
     const outcomes = new Set<string>();
