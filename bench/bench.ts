@@ -19,10 +19,10 @@ export interface Race {
 export interface Contender {
   readonly name: string;
   /** Does its work once; gives how much it did, in bytes or pieces. */
-  readonly run: () => number;
+  readonly run: () => number | Promise<number>;
 }
 
-export type Bench = () => readonly Race[];
+export type Bench = () => readonly Race[] | Promise<readonly Race[]>;
 
 const rounds = 5;
 const names = globSync("bench/*.ts")
@@ -37,7 +37,8 @@ if (wanted !== undefined && !names.includes(wanted)) {
 
 for (const name of wanted === undefined ? names : [wanted]) {
   const { bench } = (await import(pathToFileURL(`bench/${name}.ts`).href)) as { bench: Bench };
-  const results = bench().map((race) => ({ name: race.name, boundary: race.boundary, ...run(race) }));
+  const results: object[] = [];
+  for (const race of await bench()) results.push({ name: race.name, boundary: race.boundary, ...(await run(race)) });
   const about = {
     at: new Date().toISOString(),
     commit: commit(),
@@ -50,12 +51,12 @@ for (const name of wanted === undefined ? names : [wanted]) {
 }
 
 /** The median of each contender's rates by CPU time, after one round that only warms up; and ours as a multiple of each. */
-function run({ name, boundary, contenders }: Race): object {
+async function run({ name, boundary, contenders }: Race): Promise<object> {
   const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const [contender, measured] of rates)
-      if (round === 0) contender.run();
-      else measured.push(rate(contender));
+      if (round === 0) await contender.run();
+      else measured.push(await rate(contender));
   }
   const medians = [...rates].map(([contender, measured]) => ({ name: contender.name, perSecond: median(measured) }));
   const ours = medians[0]?.perSecond ?? 0;
@@ -64,9 +65,9 @@ function run({ name, boundary, contenders }: Race): object {
   return { perSecond: medians, ratios: Object.fromEntries(medians.slice(1).map((one) => [one.name, ours / one.perSecond])) };
 }
 
-function rate(contender: Contender): number {
+async function rate(contender: Contender): Promise<number> {
   const before = process.cpuUsage();
-  const amount = contender.run();
+  const amount = await contender.run();
   const { user, system } = process.cpuUsage(before);
   return (amount * 1_000_000) / (user + system);
 }

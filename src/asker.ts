@@ -4,6 +4,7 @@ import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
 import { digestOf, newHandle, parseIdentity, serialiseIdentity } from "./identity/session.ts";
+import type { PeerSeen } from "./ledger/entry.ts";
 import type { SessionOpening } from "./ledger/ledger.ts";
 import type { Secret } from "./secret.ts";
 import type { Duration } from "./time.ts";
@@ -19,7 +20,7 @@ export interface Opener {
 }
 
 /** A token cannot be presented again this long after its expiry, however far apart two clocks are. */
-const forgetTokensAfter: Duration = 10 * 60_000;
+export const forgetTokensAfter: Duration = 10 * 60_000;
 
 /** Step 1: the token is verified, or the session's handle is looked up; nothing is spent yet. */
 export async function identify(house: House, credentials: Credentials, peer: Peer, signal: AbortSignal): Promise<Asker> {
@@ -27,7 +28,7 @@ export async function identify(house: House, credentials: Credentials, peer: Pee
   return opens(house, await house.verifier.verify(credentials.token, signal), peer);
 }
 
-/** The session that this identity's token would open, for this user of the host only. */
+/** The session that this identity's token would open, for this runner of the host only. */
 export function opens(house: House, identity: Identity, peer: Peer): Opener {
   const handle = newHandle(house.random);
   const id = newId("session", house.random);
@@ -37,6 +38,7 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
     id,
     handleDigest: digestOf(handle),
     peer: peer.uid,
+    cgroup: house.boundTo === "runner" ? (peer.cgroup ?? null) : null,
     until,
     identity: serialiseIdentity(identity),
     token: { key: token.key, forgetAfter: token.expiresAt + forgetTokensAfter },
@@ -49,18 +51,35 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
       job,
       trust,
       token: token.key,
-      peer: peer.uid,
+      peer: seen(peer),
       until,
     },
   };
   return { kind: "opens", identity, opening, handle };
 }
 
-/** A handle is useless to every other user of the host: another uid learns only that it is not its session. */
+/** As the ledger keeps it. */
+export function seen({ uid, pid, cgroup }: Peer): PeerSeen {
+  return { uid, pid, cgroup: cgroup ?? null };
+}
+
+/** A handle is useless to every other user of the host, and to every other runner of the same user: they learn only that it is not theirs. */
 export async function within(house: House, handle: Secret, peer: Peer): Promise<Extract<Asker, { kind: "within" }>> {
   const session = await house.ledger.findSession(digestOf(handle));
   if (session === undefined) throw new BrokerError("session-unknown");
-  if (session.peer !== peer.uid) throw new BrokerError("session-peer");
+  if (session.peer !== peer.uid || !isBeneath(session.cgroup, peer.cgroup)) throw new BrokerError("session-peer");
   if (session.ended || session.until <= house.clock.now()) throw new BrokerError("session-ended");
   return { kind: "within", identity: parseIdentity(session.identity), session: session.id };
+}
+
+/**
+ * Whether a peer is in the control group that a session is bound to, or beneath it, where a runner puts its jobs. A group that cannot be
+ * read is in none. The kernel writes `/..` for each level above this broker's own namespace, so a path may begin like another and yet lie above it.
+ */
+export function isBeneath(bound: string | null, found: string | undefined): boolean {
+  if (bound === null) return true;
+  const above = bound === "/" ? "" : bound;
+  if (found === undefined || !found.startsWith(above)) return false;
+  const rest = found.slice(above.length);
+  return rest === "" || (rest.startsWith("/") && !/^\/\.\.(\/|$)/.test(rest));
 }

@@ -3,11 +3,12 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseDocument, visit } from "yaml";
 import { z } from "zod";
+import { duration } from "./duration.ts";
 import { BrokerError } from "./errors.ts";
 import { failpoints, type Stop } from "./failpoint.ts";
 import { issuersSchema } from "./identity/issuers.ts";
+import { sharedSchema } from "./ledger/postgres/config.ts";
 import { sandboxConfigSchema } from "./sandbox/config.ts";
-import { duration } from "./time.ts";
 
 /** What is moved by `MAYFLY_*`; every path also has a flag, and the flag wins. */
 export interface Settings {
@@ -24,11 +25,6 @@ const defaults = {
   state: "/var/lib/mayfly",
   templates: "/etc/mayfly/templates",
 };
-
-/** The process's environment, read here and nowhere else; a copy, so that nobody can change it for somebody else. */
-export function environment(): Readonly<Record<string, string | undefined>> {
-  return { ...process.env };
-}
 
 export function settings(env: Readonly<Record<string, string | undefined>>): Settings {
   const [point, folder] = (env["MAYFLY_FAILPOINT"] ?? "").split(":", 2);
@@ -54,6 +50,21 @@ const account = z.union([
 
 const folder = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
 
+/**
+ * Who may use a socket: the members of its group, as far as the file's mode goes; where `allow_uids` or `allow_groups` are
+ * written, of those only the users that they name, by the kernel's word, root included. A group's name alone is short for `group`.
+ */
+const socketSchema = (group: string) => {
+  const whole = z.strictObject({
+    group: account.default(group),
+    allow_uids: z.array(account).min(1).optional(),
+    allow_groups: z.array(account).min(1).optional(),
+  });
+  const short = (written: unknown): unknown =>
+    typeof written === "string" || typeof written === "number" ? { group: written } : written;
+  return z.preprocess(short, whole).prefault({});
+};
+
 export const configSchema = z.strictObject({
   version: z.literal(1),
   /** Whom `serve` becomes once it has started; a name, or a number that needs no entry in /etc/passwd. */
@@ -67,9 +78,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       /** May enter the folder of the sockets; each socket has a group of its own besides. */
       group: account.default("mayfly"),
-      broker: account.default("mayfly-runners"),
-      audit: account.default("mayfly-auditors"),
-      control: account.default("mayfly-responders"),
+      broker: socketSchema("mayfly-runners"),
+      audit: socketSchema("mayfly-auditors"),
+      control: socketSchema("mayfly-responders"),
     })
     .prefault({}),
   /** Who this broker is to others: `iss` of the tokens it signs, and the ledger's origin. */
@@ -94,7 +105,15 @@ export const configSchema = z.strictObject({
       sweep: duration.prefault("2s"),
     })
     .prefault({}),
-  sessions: z.strictObject({ longest: duration.prefault("6h") }).prefault({}),
+  sessions: z
+    .strictObject({
+      longest: duration.prefault("6h"),
+      /** To whom a session's handle is of use: the user that opened it, within the same control group (its runner), or the user alone. */
+      bound_to: z.enum(["runner", "user"]).default("runner"),
+    })
+    .prefault({}),
+  /** Which tokens are spent, among all brokers that name the same store; without it, each broker knows only its own. */
+  shared: sharedSchema.optional(),
   log: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
 });
 

@@ -9,6 +9,8 @@ export interface Peer {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** Its control group, which tells one runner from another of the same user; undefined where it cannot be read for certain. */
+  readonly cgroup: string | undefined;
 }
 
 /** How a run says who asks: a fresh identity token, or the handle of a session that one opened. */
@@ -38,6 +40,8 @@ export interface Client extends JobStreams {
     readonly template: string;
     readonly reason: string;
   }): void;
+  /** Another identity token of the same CI job; `before` is when the run needs it. Rejects where the client has none. */
+  freshToken(before: Instant): Promise<Secret>;
 }
 
 export interface RunResult {
@@ -77,8 +81,35 @@ export interface Broker {
     readonly who: string;
     readonly why: string;
   }): Promise<{ readonly fence: number; readonly runsEnded: number; readonly leasesRevoked: number }>;
+  /** Reads an issuer's keys again now, or those of all; what a responder does when an issuer has withdrawn a key. */
+  refreshKeys(ask: {
+    readonly issuer: string | undefined;
+    readonly who: string;
+    readonly why: string;
+  }): Promise<readonly IssuerKeys[]>;
+  /** Takes a new key of an issuer before its hold is over. */
+  acceptKey(ask: { readonly issuer: string; readonly kid: string; readonly who: string; readonly why: string }): Promise<void>;
   revokeLease(ask: { readonly lease: string; readonly who: string; readonly why: string }): Promise<LeaseRecord>;
   status(): Promise<BrokerStatus>;
+  /** Whom each issuer's tokens must be made for, so that a runner need not be told. */
+  audiences(): readonly Audience[];
+}
+
+export interface Audience {
+  /** The issuer's name in mayfly.yaml. */
+  readonly issuer: string;
+  /** The kind of CI system, such as `github`. */
+  readonly preset: string;
+  readonly audience: string;
+}
+
+/** One issuer's keys as they stand; `trouble` is why the last attempt to read them failed. */
+export interface IssuerKeys {
+  readonly issuer: string;
+  readonly state: string;
+  readonly kids: readonly string[];
+  readonly held: readonly string[];
+  readonly trouble: string | undefined;
 }
 
 export interface BrokerStatus {

@@ -1,5 +1,6 @@
+import { seen } from "./asker.ts";
 import type { Peer } from "./contract.ts";
-import { BrokerError } from "./errors.ts";
+import { BrokerError, type Code } from "./errors.ts";
 import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -13,9 +14,18 @@ export interface Refused {
   readonly denial: Denial | undefined;
 }
 
+/** What helps, where the one who refused could not know how the caller came here. */
+const advice: Partial<Readonly<Record<Code, string>>> = {
+  "token-spent":
+    "a token opens one session: for several steps on one token, run `mayfly session start` once and `mayfly run --session` for each of them",
+  "session-peer":
+    "its handle works for the user that opened it, in the same control group or beneath; see `sessions.bound_to` in mayfly.yaml",
+};
+
 /** Records a refusal that came before anything was spent, and gives it back with the id that `mayfly explain` expands. */
 export async function denied(house: House, refused: Refused, error: BrokerError): Promise<BrokerError> {
-  const { code, message, hint, detail } = error;
+  const { code, message, detail } = error;
+  const hint = error.hint ?? advice[code];
   const id = newId("denial", house.random);
   await house.ledger.append([{ kind: "denied", denial: id, code, message, ...known(refused) }]);
   return new BrokerError(code, message, { id, cause: error, ...(hint && { hint }), ...(detail && { detail }) });
@@ -27,7 +37,7 @@ function known({
   denial,
 }: Refused): Pick<Extract<Event, { kind: "denied" }>, "peer" | "issuer" | "workload" | "policy" | "trace"> {
   return {
-    peer: peer.uid,
+    peer: seen(peer),
     issuer: identity?.issuer ?? null,
     workload: identity?.workload ?? null,
     policy: denial?.policy ?? null,

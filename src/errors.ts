@@ -17,10 +17,13 @@ export const codes = {
   "token-lifetime": "the identity token lives longer, or is older, than its issuer's profile allows",
   "token-claim": "the identity token lacks a claim that its issuer's profile requires",
   "token-spent": "the identity token has already opened a session",
+  "token-other-job": "the fresh identity token is not of the job that asked first",
+  "token-stale": "the job did not prove itself afresh in time",
   "issuer-unavailable": "the issuer's keys cannot be read at the moment",
+  "key-held": "the token is signed with a new key of its issuer, which is not accepted yet",
   "session-unknown": "no open session has this handle",
   "session-ended": "the session has ended",
-  "session-peer": "the session belongs to another user of this host",
+  "session-peer": "the session belongs to another user or runner of this host",
   // what may they have
   "template-unknown": "no template has this name",
   "step-unknown": "the template has no step of this name",
@@ -53,6 +56,7 @@ export const codes = {
   busy: "the host runs as many jobs as it may",
   // write it down
   "ledger-unavailable": "the ledger cannot be written, so nothing is issued",
+  "store-unavailable": "the store that brokers share cannot be reached, so no token is accepted",
   "ledger-corrupt": "the ledger does not verify",
   "entry-unknown": "the ledger has no such entry",
   // the door
@@ -62,6 +66,7 @@ export const codes = {
   "socket-in-use": "another broker already listens on this socket",
   "broker-unreachable": "no broker answers on the socket",
   "not-allowed": "this socket does not offer that call",
+  "peer-not-allowed": "this socket is not for this user",
   draining: "the broker is shutting down and takes no new work",
   internal: "an internal error; the broker's log has the detail under this id",
 } as const;

@@ -25,5 +25,7 @@ export interface House {
   readonly live: LiveRuns;
   /** How long a session may last at most, whatever its token says. */
   readonly longestSession: Duration;
+  /** To whom a session's handle is of use: the user that opened it, within its control group or anywhere. */
+  readonly boundTo: "runner" | "user";
   readonly reached: Reached;
 }

@@ -1,4 +1,4 @@
-import { type Asker, identify } from "./asker.ts";
+import { type Asker, identify, seen } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
 import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
 import { denied } from "./denied.ts";
@@ -12,6 +12,7 @@ import type { RunOutcome } from "./ledger/entry.ts";
 import type { Begun } from "./ledger/ledger.ts";
 import { decide } from "./policy/decide.ts";
 import type { Denial, Grant } from "./policy/grant.ts";
+import { keepFresh } from "./renewal.ts";
 import type { Exit, Isolation, Sandbox } from "./sandbox/sandbox.ts";
 import { type Duration, within } from "./time.ts";
 
@@ -105,6 +106,7 @@ export class Job implements AsyncDisposable {
         kind: "run-opened",
         run: this.#id,
         session,
+        peer: seen(this.#ask.peer),
         template: grant.template,
         step: grant.step ?? null,
         policy: grant.policy,
@@ -150,15 +152,16 @@ export class Job implements AsyncDisposable {
     return leases.all.flatMap((lease) => filesOf(lease.credential, lease.material, lease.deliver));
   }
 
-  /** The record comes first: no credential is in a job that the ledger does not call delivered, nor past a fence raised meanwhile. */
+  /** The record comes first, in one step with a look at the fences: no credential is in a job that the ledger does not call delivered. */
   async deliver(
     standing: Standing,
     sandbox: Sandbox,
     leases: Leases<Delivery>,
     files: readonly DeliveredFile[],
   ): Promise<void> {
-    await this.#house.ledger.append(leases.all.map(({ lease }) => ({ kind: "delivered", lease })));
-    await this.#fenced(standing);
+    const { scopes, begun } = standing;
+    await this.#house.ledger.deliver({ leases: leases.all.map(({ lease }) => lease), scopes, fence: begun.fence });
+    this.#signal.throwIfAborted();
     await sandbox.deliver(files);
   }
 
@@ -169,11 +172,18 @@ export class Job implements AsyncDisposable {
     this.#client.accepted({ run: this.#id, session: begun.session.id, handle, template: grant.template, reason: grant.reason });
     const { stdin, signals } = this.#client;
     this.#started = true;
+    using _fresh = this.#keepFresh(standing);
     const output: Client["output"] = (stream, chunk) => this.#client.output(stream, chunk);
     const exit = await sandbox.run({ stdin, signals, signal: this.#signal, output });
-    // Ended by containment, its session's end or a drain: the caller hears of that, and not of a signal.
+    // Ended by containment, its session's end, a stale token or a drain: the caller hears of that, and not of a signal.
     this.#stop.signal.throwIfAborted();
     return exit;
+  }
+
+  #keepFresh(standing: Standing): Disposable {
+    const parts = { house: this.#house, client: this.#client, peer: this.#ask.peer, run: this.#id, stop: this.#stop };
+    const { grant, begun } = standing;
+    return keepFresh({ ...parts, grant, session: begun.session.id, fenced: () => this.#fenced(standing) });
   }
 
   /** A fence raised since `begin` wins, whatever was minted by then. */
@@ -218,7 +228,6 @@ export class Job implements AsyncDisposable {
 
   async #refused(error: BrokerError): Promise<BrokerError> {
     const { log } = this.#house;
-    log.info({ run: this.#id, error }, "a run was refused");
     try {
       if (this.#standing === undefined)
         return await denied(
@@ -226,6 +235,8 @@ export class Job implements AsyncDisposable {
           { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial },
           error,
         );
+      // One that was refused before it was opened is in the ledger and in the door's log, each of which is bounded.
+      log.info({ run: this.#id, error }, "a run was ended");
       await this.#closed(this.#started ? "killed" : "refused", null, error.code);
     } catch (cause) {
       log.error({ run: this.#id, error: cause }, "a refusal could not be recorded");

@@ -9,10 +9,11 @@ import { BrokerError } from "./errors.ts";
  * that another user owns or can read, and a link. What is returned is durable: a key must never sign anything and then be lost.
  */
 export async function loadOrCreate(path: string, create: () => Promise<string>): Promise<string> {
-  return (await load(path)) ?? (await write(path, await create()));
+  return (await readPrivate(path)) ?? (await write(path, await create()));
 }
 
-async function load(path: string): Promise<string | undefined> {
+/** The same of a file that somebody else made, with the same refusals; undefined when there is none. */
+export async function readPrivate(path: string): Promise<string | undefined> {
   const file = await openKey(path);
   if (file === undefined) return undefined;
   try {
@@ -49,7 +50,7 @@ async function write(path: string, text: string): Promise<string> {
   } catch (cause) {
     throw unfit(path, "cannot be created", cause);
   }
-  const winner = await load(path);
+  const winner = await readPrivate(path);
   if (winner === undefined) throw unfit(path, "vanished while it was created");
   return winner;
 }

@@ -1,5 +1,8 @@
 import { execFileSync } from "node:child_process";
 import process from "node:process";
+import type { Access } from "./api/access.ts";
+import type { Sockets } from "./api/server.ts";
+import type { Config } from "./config.ts";
 import { BrokerError } from "./errors.ts";
 
 /** A user as the kernel knows it, with the groups that its process keeps. */
@@ -17,6 +20,18 @@ export function accountOf(user: string | number): Account {
 
 export function groupIdOf(group: string | number): number {
   return typeof group === "number" ? group : Number(entryOf("group", group).split(":")[2]);
+}
+
+/** Whom the sockets are for. Names are looked up here, once, when the broker starts. */
+export function socketsOf({ run, sockets }: Config): Sockets {
+  const { group, broker, audit, control } = sockets;
+  return { folder: run, group, broker: accessOf(broker), audit: accessOf(audit), control: accessOf(control) };
+}
+
+function accessOf({ group, allow_uids: users, allow_groups: groups }: Config["sockets"]["broker"]): Access {
+  if (users === undefined && groups === undefined) return { group };
+  const uids = (users ?? []).map((user) => accountOf(user).uid);
+  return { group, allow: { uids, groups: (groups ?? []).map(groupIdOf) } };
 }
 
 function entryOf(database: "passwd" | "group", name: string): string {

@@ -4,14 +4,16 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { rehearse } from "./api/protocols.ts";
-import { createDoor, type Door, type Reason } from "./api/server.ts";
+import { createDoor, type Door, type Reason, type Sockets } from "./api/server.ts";
 import type { Config, Settings } from "./config.ts";
 import { BrokerError } from "./errors.ts";
 import { stoppingAt, unstoppable } from "./failpoint.ts";
 import type { House } from "./house.ts";
+import { readRegularFile } from "./identity/file.ts";
 import { compileProfiles } from "./identity/issuers.ts";
 import { issuerFetch } from "./identity/network.ts";
 import { createVerifier } from "./identity/verify.ts";
+import { KeysOnRecord } from "./keys-on-record.ts";
 import { openAuthority } from "./lease/authority.ts";
 import type { Minting } from "./lease/mint.ts";
 import { Sweeper } from "./lease/sweep.ts";
@@ -21,13 +23,14 @@ import { type LoadedLedger, loadLedger } from "./ledger/thread.ts";
 import { LiveRuns } from "./live.ts";
 import type { Log } from "./log.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
-import { accountOf, become, groupIdOf } from "./privileges.ts";
+import { accountOf, become, groupIdOf, socketsOf } from "./privileges.ts";
 import { type Catalogue, configureProviders, roomsOf } from "./rooms.ts";
 import { startSandboxd } from "./sandbox/child.ts";
 import { connectSandboxes } from "./sandbox/client.ts";
 import { closeThisProcess } from "./sandbox/closed.ts";
 import type { Sandboxes } from "./sandbox/sandbox.ts";
 import { createBroker } from "./service.ts";
+import { type SharedTokens, shareTokens } from "./shared-tokens.ts";
 import type { Clock, Duration } from "./time.ts";
 
 export interface ServeParts {
@@ -56,11 +59,12 @@ const settleTime: Duration = 2_000;
 export async function serve(parts: ServeParts): Promise<void> {
   const { log, stop } = parts;
   await using stack = new AsyncDisposableStack();
+  const sockets = socketsOf(parts.config);
   const [loaded] = await Promise.all([loadLedger(), rehearse()]);
   stack.defer(() => loaded.stop());
   const sandboxd = await giveUpRoot(parts, stack);
   closeThisProcess();
-  const { house, policy, door } = await openHouse(parts, { loaded, sandboxes: sandboxd.sandboxes }, stack);
+  const { house, policy, door } = await openHouse(parts, { loaded, sandboxes: sandboxd.sandboxes, sockets }, stack);
   parts.onReload(
     () =>
       void policy.reload().catch((error: unknown) => log.error({ error }, "the templates did not load, so the old ones stay")),
@@ -91,7 +95,7 @@ async function giveUpRoot({ config, configPath, program, clock }: ServeParts, st
   if (process.geteuid?.() !== 0) return { sandboxes: connectSandboxes(socket, clock), ended: new Promise(() => undefined) };
   const account = accountOf(config.user);
   const { group, broker, audit, control } = config.sockets;
-  const groups = [account.gid, ...[group, broker, audit, control].map(groupIdOf)];
+  const groups = [account.gid, ...[group, broker.group, audit.group, control.group].map(groupIdOf)];
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const child = await startSandboxd({ program, config: configPath, socket, serveUid: account.uid, clock });
   stack.defer(() => child.stop());
@@ -115,28 +119,36 @@ interface Opened {
 interface Ground {
   readonly loaded: LoadedLedger;
   readonly sandboxes: Sandboxes;
+  readonly sockets: Sockets;
 }
 
-async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack: AsyncDisposableStack): Promise<Opened> {
+async function openHouse(
+  parts: ServeParts,
+  { loaded, sandboxes, sockets }: Ground,
+  stack: AsyncDisposableStack,
+): Promise<Opened> {
   const { clock, config, log } = parts;
   const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
-  const ledger = stack.use(await openLedger(parts, loaded));
+  const shared = shareTokens(await openLedger(parts, loaded), parts);
+  const ledger = stack.use(shared.ledger);
   const providers = configureProviders(config, parts.catalogue, { clock, authority });
   const live = new LiveRuns();
   const room = { ledger, providers, clock, proofs: authority.proofs, patience: config.leases.patience };
   const sweeper = stack.use(startSweeper(parts, room, live));
   const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
-  // Templates that do not load stop the broker, but not the end of what a dead one had issued.
-  const policy = await PolicyInForce.load(folder, roomsOf(config, providers), ledger).catch(async (error: unknown) => {
+  const loading = Promise.all([PolicyInForce.load(folder, roomsOf(config, providers), ledger), shared.connect()]);
+  // Templates or a store that are not as they should be stop the broker, but not the end of what a dead one had issued.
+  const [policy] = await loading.catch(async (error: unknown) => {
     await sweeper.round();
     throw error;
   });
   const profiles = compileProfiles(config.issuers, (path) => readFileSync(path, "utf8"));
+  const history = stack.use(await KeysOnRecord.load({ ledger, log, clock }));
   const house: House = {
     clock,
     random: randomBytes,
     log,
-    verifier: createVerifier({ profiles, fetch: issuerFetch, clock }),
+    verifier: createVerifier({ profiles, fetch: issuerFetch, readFile: readRegularFile, clock, history }),
     policy: () => policy.current,
     ledger,
     minting: { ...room, protect: (secrets) => log.hiding(secrets) },
@@ -144,9 +156,10 @@ async function openHouse(parts: ServeParts, { loaded, sandboxes }: Ground, stack
     sandboxes,
     live,
     longestSession: config.sessions.longest,
+    boundTo: config.sessions.bound_to,
     reached: parts.settings.failpoint === undefined ? unstoppable : stoppingAt(parts.settings.failpoint, clock),
   };
-  return { house, policy, door: stack.use(await openDoor(parts, house, policy)) };
+  return { house, policy, door: stack.use(await openDoor(parts, house, { policy, sockets, shared })) };
 }
 
 async function openLedger({ config, clock, version }: ServeParts, loaded: LoadedLedger): Promise<Ledger> {
@@ -170,7 +183,11 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
   return sweeper;
 }
 
-async function openDoor({ config, clock, log, version, stop }: ServeParts, house: House, policy: PolicyInForce): Promise<Door> {
+async function openDoor(
+  { config, clock, log, version, stop }: ServeParts,
+  house: House,
+  { policy, sockets, shared }: { readonly policy: PolicyInForce; readonly sockets: Sockets; readonly shared: SharedTokens },
+): Promise<Door> {
   const providers = Object.entries(config.providers).map(([name, { type }]) => ({ name, type }));
   const about = {
     version,
@@ -178,6 +195,7 @@ async function openDoor({ config, clock, log, version, stop }: ServeParts, house
     issuers: Object.keys(config.issuers),
     providers,
     draining: () => stop.signal.aborted,
+    storeTrouble: () => shared.trouble(),
   };
   const broker = createBroker(house, about);
   const record = (verb: "reload" | "drain", { who, why }: Reason) =>
@@ -187,7 +205,7 @@ async function openDoor({ config, clock, log, version, stop }: ServeParts, house
     ledger: house.ledger,
     log,
     clock,
-    sockets: { folder: config.run, ...config.sockets },
+    sockets,
     reload: async (reason) => {
       await record("reload", reason);
       const { digest, templates } = await policy.reload();

@@ -5,6 +5,7 @@ import { denied } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
 import type { Identity } from "./identity/identity.ts";
+import { acceptKey, keyTrouble, refreshKeys } from "./issuer-keys.ts";
 import type { LeaseRecord } from "./ledger/ledger.ts";
 
 type Ask<Verb extends keyof Broker> = Parameters<Broker[Verb]>[0];
@@ -12,6 +13,8 @@ type Ask<Verb extends keyof Broker> = Parameters<Broker[Verb]>[0];
 /** What the rooms do not know of the broker as a whole. */
 export interface About extends Pick<BrokerStatus, "version" | "startedAt" | "issuers" | "providers"> {
   readonly draining: () => boolean;
+  /** What is wrong with the store that brokers share. */
+  readonly storeTrouble: () => BrokerStatus["trouble"];
 }
 
 /** The flow, and the verbs around it, as the door offers them. */
@@ -21,8 +24,11 @@ export function createBroker(house: House, about: About): Broker {
     startSession: (ask) => startSession(house, ask),
     endSession: (ask) => endSession(house, ask),
     contain: (ask) => contain(house, ask),
+    refreshKeys: (ask) => refreshKeys(house, ask),
+    acceptKey: (ask) => acceptKey(house, ask),
     revokeLease: (ask) => revokeLease(house, ask),
     status: () => status(house, about),
+    audiences: () => house.verifier.audiences(),
   };
 }
 
@@ -74,7 +80,7 @@ async function revokeLease(house: House, { lease, who, why }: Ask<"revokeLease">
   return house.sweeper.endNow(found, "responder");
 }
 
-async function status(house: House, { draining, ...about }: About): Promise<BrokerStatus> {
+async function status(house: House, { draining, storeTrouble, ...about }: About): Promise<BrokerStatus> {
   const [sandboxes, ledger, open] = await Promise.all([
     house.sandboxes.status(),
     house.ledger.status(),
@@ -90,11 +96,8 @@ async function status(house: House, { draining, ...about }: About): Promise<Brok
     ledger: { origin: ledger.origin, size: ledger.size, verifierKey: ledger.verifierKey },
     leases: { live: open.length, overdue: overdue.length },
     trouble: [
-      ...house.verifier
-        .readiness()
-        .flatMap(({ issuer, trouble }) =>
-          trouble === undefined ? [] : [{ code: "issuer-unavailable" as const, about: issuer }],
-        ),
+      ...house.verifier.readiness().flatMap(keyTrouble),
+      ...storeTrouble(),
       ...overdue.map(({ lease, provider }) => ({
         code: "provider-unavailable" as const,
         about: `${lease} of ${provider} could not be ended yet`,

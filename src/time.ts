@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 
 /** Milliseconds since 1970, by the wall clock: what claims and expiries are stated in. */
 export type Instant = number;
@@ -44,14 +43,3 @@ export async function within<T, L>(clock: Clock, span: Duration, work: Promise<T
     over.abort();
   }
 }
-
-const units: Readonly<Record<string, Duration>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `90s`, `15m`, `12h`, `7d` and `250ms`, as operators write them; a bare number is refused, since its unit is a guess. */
-export const duration = z
-  .string()
-  .regex(/^[1-9][0-9]{0,8}(ms|s|m|h|d)$/, "write a duration as a whole number and a unit: 250ms, 90s, 15m, 12h or 7d")
-  .transform((text): Duration => {
-    const [, count, unit] = /^([0-9]+)([a-z]+)$/.exec(text) ?? [];
-    return Number(count) * (units[unit ?? ""] ?? Number.NaN);
-  });

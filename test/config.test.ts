@@ -34,9 +34,26 @@ describe("a configuration that loads", () => {
       run: "/run/mayfly",
       state: "/var/lib/mayfly",
       templates: "/etc/mayfly/templates",
-      sockets: { group: "mayfly", broker: "mayfly-runners", audit: "mayfly-auditors", control: "mayfly-responders" },
-      sessions: { longest: 6 * 3_600_000 },
+      sockets: {
+        group: "mayfly",
+        broker: { group: "mayfly-runners" },
+        audit: { group: "mayfly-auditors" },
+        control: { group: "mayfly-responders" },
+      },
+      sessions: { longest: 6 * 3_600_000, bound_to: "runner" },
       leases: { patience: 15_000, sweep: 2_000 },
+    });
+  });
+
+  test("names a socket's group alone, or who else may use it", () => {
+    const { sockets } = load(
+      `${smallest}sockets: { broker: 1001, audit: { allow_groups: [adm, 7] }, control: { group: ops, allow_uids: [0] } }\n`,
+    );
+    expect(sockets).toEqual({
+      group: "mayfly",
+      broker: { group: 1001 },
+      audit: { group: "mayfly-auditors", allow_groups: ["adm", 7] },
+      control: { group: "ops", allow_uids: [0] },
     });
   });
 
@@ -65,6 +82,13 @@ describe("a configuration that does not load says where and why", () => {
     ["a relative folder", `${smallest}state: var\n`, /state: write an absolute path/],
     ["a duration without a unit", `${smallest}sessions: { longest: 6 }\n`, /sessions\.longest/],
     ["an identity over plain http", `${smallest}identity: { url: "http://mayfly.example" }\n`, /identity\.url/],
+    ["a misspelt list of users", `${smallest}sockets: { broker: { allow_uid: [7] } }\n`, /sockets\.broker: .*allow_uid/],
+    [
+      "a list of users that names nobody",
+      `${smallest}sockets: { broker: { allow_uids: [] } }\n`,
+      /sockets\.broker\.allow_uids/,
+    ],
+    ["a session bound to nothing", `${smallest}sessions: { bound_to: nobody }\n`, /sessions\.bound_to/],
     ["two documents", `${smallest}---\n${smallest}`, /document/],
     ["what is not YAML", "a: [", /mayfly\.yaml/],
     ["nothing", "", /mayfly\.yaml/],

@@ -125,7 +125,8 @@ describe("users and folders", () => {
   test("every group that the configuration gives a socket to is made, and the broker is in it", () => {
     const { sockets, user } = loadConfig("deploy/mayfly.yaml", settings({}));
     const made = lines("deploy/sysusers.d/mayfly.conf");
-    for (const group of Object.values(sockets)) {
+    for (const socket of Object.values(sockets)) {
+      const group = typeof socket === "object" ? socket.group : socket;
       expect(
         made.some((line) => new RegExp(`^g ${group} +-$`).test(line)),
         `${group} is made`,

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { figures } from "../scripts/figures.ts";
+import { issuersSchema } from "../src/identity/issuers.ts";
 import { templateSchema } from "../src/policy/template.ts";
 
 const readme = readFileSync("README.md", "utf8");
@@ -12,9 +13,9 @@ const manifest = z
 
 test("every folder and file that the README's tree names is on the disk, and every folder of src is named", () => {
   const tree = /```\n(src\/broker\.ts[\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  const named = [...tree.matchAll(/(?:^|\s{2,})((?:src|providers|proto|deploy|scripts|test|bench)(?:\/[\w.-]+)?)(?=\s)/gm)].map(
-    ([, path = ""]) => path,
-  );
+  const named = [
+    ...tree.matchAll(/(?:^|\s{2,})((?:src|providers|proto|deploy|docs|scripts|test|bench)(?:\/[\w.-]+)?)(?=\s)/gm),
+  ].map(([, path = ""]) => path);
   expect(named.length).toBeGreaterThan(20);
   for (const path of named) expect(existsSync(path), path).toBe(true);
   const folders = readdirSync("src", { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -47,9 +48,16 @@ test("the dependencies with a sentence are the dependencies, each pinned exactly
   for (const [name, version] of Object.entries(manifest.dependencies)) expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
 });
 
+const yamls = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ""]): unknown => parse(text));
+const having = (key: string) => yamls.find((yaml) => typeof yaml === "object" && yaml !== null && key in yaml);
+
 test("the README's template is one", () => {
-  const yaml = /```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  expect(templateSchema.safeParse(parse(yaml)).error?.issues ?? []).toEqual([]);
+  expect(templateSchema.safeParse(having("template")).error?.issues ?? []).toEqual([]);
+});
+
+test("the README's issuers load", () => {
+  const issuers = z.object({ issuers: issuersSchema }).safeParse(having("issuers"));
+  expect(issuers.error?.issues ?? []).toEqual([]);
 });
 
 test("the figures are those of bench/results", () => {

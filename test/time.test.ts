@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { duration, systemClock, within } from "../src/time.ts";
+import { duration } from "../src/duration.ts";
+import { systemClock, within } from "../src/time.ts";
 
 describe("durations as operators write them", () => {
   test.each([

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { duration } from "../../src/duration.ts";
 import { BrokerError } from "../../src/errors.ts";
 import { slot } from "../../src/lease/provider.ts";
-import { duration } from "../../src/time.ts";
 
 /** What Vault takes as the name of a role or a mount; nothing that would need escaping in a path. */
 const name = z

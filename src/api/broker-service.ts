@@ -30,7 +30,13 @@ export function brokerService(parts: RequestParts): ServiceImpl<typeof BrokerSer
 
     async getStatus() {
       const { version, draining, sandboxes } = await broker.status();
-      return { version, draining, running: sandboxes.running, capacity: sandboxes.capacity };
+      return {
+        version,
+        draining,
+        running: sandboxes.running,
+        capacity: sandboxes.capacity,
+        audiences: [...broker.audiences()],
+      };
     },
   };
 }

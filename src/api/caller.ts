@@ -1,12 +1,10 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Peer } from "../contract.ts";
 import { BrokerError } from "../errors.ts";
-import type { SocketName } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 
 /** How a handler learns who calls. Nobody is the default, so a call that went around the door is refused everywhere. */
-export const caller = createContextKey<{ readonly door: SocketName; readonly peer: Peer } | undefined>(undefined, {
-  description: "caller",
-});
+export const caller = createContextKey<Connection | undefined>(undefined, { description: "caller" });
 
 /** The kernel's word; `rightDoor` has made sure that there is one. */
 export function peerIn(context: Pick<HandlerContext, "values">): Peer {

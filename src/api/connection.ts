@@ -19,14 +19,17 @@ declare module "node:net" {
 export class Connection {
   readonly door: SocketName;
   readonly peer: Peer;
+  /** Whether this socket is for this user; if not, its calls are told so. */
+  readonly allowed: boolean;
   readonly #socket: Socket;
   readonly #clock: Clock;
   #calls = 0;
   #idle: AbortController | undefined;
 
-  constructor(socket: Socket, parts: { readonly door: SocketName; readonly peer: Peer; readonly clock: Clock }) {
+  constructor(socket: Socket, parts: Pick<Connection, "door" | "peer" | "allowed"> & { readonly clock: Clock }) {
     this.door = parts.door;
     this.peer = parts.peer;
+    this.allowed = parts.allowed;
     this.#clock = parts.clock;
     this.#socket = socket;
     socket[mark] = this;

@@ -19,6 +19,19 @@ export function controlService({ broker, reload, drain }: DoorParts): ServiceImp
       return { lease: leaseMessage(await broker.revokeLease({ lease, ...reason(asked) })) };
     },
 
+    async refreshKeys({ issuer, ...asked }) {
+      const issuers = await broker.refreshKeys({ issuer: issuer === "" ? undefined : issuer, ...reason(asked) });
+      return {
+        issuers: issuers.map(({ kids, held, trouble = "", ...one }) => ({ ...one, kids: [...kids], held: [...held], trouble })),
+      };
+    },
+
+    async acceptKey({ issuer, kid, ...asked }) {
+      if (issuer === "" || kid === "") throw new BrokerError("usage", "name the issuer and the id of its key");
+      await broker.acceptKey({ issuer, kid, ...reason(asked) });
+      return {};
+    },
+
     async reload(asked) {
       const { digest, templates } = await reload(reason(asked));
       return { policy: { digest, templates: [...templates] } };

@@ -1,9 +1,12 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../time.ts";
+import { type Allowed, isAllowed } from "./access.ts";
 import { Connection, type SocketName } from "./connection.ts";
 import { limits } from "./limits.ts";
 import type { DoorLog } from "./log.ts";
-import { peerOf } from "./peer.ts";
+import { credentialsOf, groupsOf, peerOf } from "./peer.ts";
+import { type Group, listenOn } from "./socket-file.ts";
+import type { Tarpit } from "./tarpit.ts";
 
 /** What takes a connection over once its protocol is known. */
 export interface Protocols {
@@ -15,25 +18,41 @@ export interface Protocols {
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 const telling = 4;
 
+interface EntranceParts {
+  readonly door: SocketName;
+  readonly allow: Allowed | undefined;
+  readonly protocols: Protocols;
+  readonly clock: Clock;
+  readonly log: DoorLog;
+  readonly tarpit: Tarpit;
+}
+
 /** The entrance of one socket: counts who comes in, asks the kernel who it is, and tells the two protocols apart. */
 export class Entrance {
-  readonly server: Server;
+  readonly #server: Server;
   readonly #connections = new Set<Connection>();
-  readonly #parts: { readonly door: SocketName; readonly protocols: Protocols; readonly clock: Clock; readonly log: DoorLog };
+  readonly #parts: EntranceParts;
+  #place: AsyncDisposable | undefined;
 
-  constructor(parts: {
-    readonly door: SocketName;
-    readonly protocols: Protocols;
-    readonly clock: Clock;
-    readonly log: DoorLog;
-  }) {
+  constructor(parts: EntranceParts) {
     this.#parts = parts;
-    this.server = createServer({ allowHalfOpen: true, noDelay: false }, (socket) => this.#enter(socket));
-    this.server.maxConnections = limits.connections;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: false }, (socket) => this.#enter(socket));
+    this.#server.maxConnections = limits.connections;
   }
 
-  /** Closes every connection on which no call is going on; the others may finish. */
-  closeIdle(): void {
+  get door(): SocketName {
+    return this.#parts.door;
+  }
+
+  /** Rejects with `socket-in-use`, `environment-unfit` or `config-invalid`. */
+  async open(path: string, group: Group): Promise<void> {
+    this.#place = await listenOn(this.#server, path, group);
+  }
+
+  /** Takes nobody in any more and gives up its path; connections on which a call is going on may finish it. */
+  async leave(): Promise<void> {
+    this.#server.close();
+    await this.#place?.[Symbol.asyncDispose]();
     for (const connection of this.#connections) if (connection.calls === 0) connection.close();
   }
 
@@ -42,10 +61,13 @@ export class Entrance {
   }
 
   #enter(socket: Socket): void {
-    const { door, protocols, clock, log } = this.#parts;
+    const { door, allow, protocols, clock, log, tarpit } = this.#parts;
     socket.on("error", () => socket.destroy());
     try {
-      const connection = new Connection(socket, { door, peer: peerOf(socket), clock });
+      if (tarpit.keepsOut(credentialsOf(socket).pid)) return void socket.destroy();
+      const peer = peerOf(socket);
+      const allowed = isAllowed(allow, peer, () => groupsOf(socket));
+      const connection = new Connection(socket, { door, peer, allowed, clock });
       if (!this.#count(connection, socket)) return;
       detect(socket, protocols);
     } catch (error) {

@@ -20,6 +20,8 @@ const kinds: Readonly<Record<Event["kind"], true>> = {
   "run-ended": true,
   "fence-raised": true,
   operated: true,
+  "identity-renewed": true,
+  "issuer-keys": true,
   "audit-read": true,
   "denials-counted": true,
 };

@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 import { asBrokerError, BrokerError } from "../errors.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import { caller } from "./caller.ts";
-import type { SocketName } from "./connection.ts";
+import { outside } from "./codes.ts";
+import type { Connection, SocketName } from "./connection.ts";
+import { onRecord } from "./denial.ts";
 import { toConnectError } from "./failure.ts";
 import { AuditService } from "./gen/mayfly/v1/audit_pb.ts";
 import { BrokerService } from "./gen/mayfly/v1/broker_pb.ts";
 import { ControlService } from "./gen/mayfly/v1/control_pb.ts";
 import type { DoorLog } from "./log.ts";
+import type { Tarpit } from "./tarpit.ts";
 
 const offers: Readonly<Record<SocketName, string>> = {
   broker: BrokerService.typeName,
@@ -15,13 +19,23 @@ const offers: Readonly<Record<SocketName, string>> = {
   control: ControlService.typeName,
 };
 
-/** All services are known on all sockets, so that a call at the wrong door hears where the right one is; here it is turned away. */
+/**
+ * Whom a socket is for, and what it offers. All services are known on all sockets, so that a call at the wrong door hears where the
+ * right one is; here it is turned away.
+ */
 export const rightDoor: Interceptor = (next) => async (request) => {
   const from = request.contextValues.get(caller);
+  if (from?.allowed === false) throw notFor(from);
   if (from === undefined || offers[from.door] !== request.service.typeName)
     throw wrongDoor(request.service.typeName, from?.door);
   return next(request);
 };
+
+function notFor({ door, peer }: Connection): BrokerError {
+  return new BrokerError("peer-not-allowed", `${door}.sock is not for the user ${peer.uid}`, {
+    hint: `\`sockets.${door}\` in mayfly.yaml names whom it is for, in allow_uids and allow_groups; root is let in where it is named, too`,
+  });
+}
 
 function wrongDoor(service: string, door: SocketName | undefined): BrokerError {
   const right = Object.entries(offers).find(([, offered]) => offered === service)?.[0];
@@ -30,40 +44,88 @@ function wrongDoor(service: string, door: SocketName | undefined): BrokerError {
   });
 }
 
+interface Speaking {
+  readonly log: DoorLog;
+  readonly ledger: Ledger;
+  readonly tarpit: Tarpit;
+}
+
+/** A call that failed, and who made it. */
+interface Failed {
+  readonly call: string;
+  readonly from: Connection | undefined;
+}
+
 /**
  * The one place where a handler's failure becomes an answer, and the one place where it is logged: Connect on fastify would answer
  * and say nothing to anybody. What we did not foresee crosses as `internal` and an id; its text stays in the log under that id.
  */
-export function speakFailures(log: DoorLog): Interceptor {
+export function speakFailures(parts: Speaking): Interceptor {
   return (next) => async (request) => {
-    const speak = (error: unknown): ConnectError => spoken(error, request.method.name, log);
+    const failed = { call: request.method.name, from: request.contextValues.get(caller) };
+    const speak = async (error: unknown): Promise<ConnectError> => spoken(error, failed, parts);
     try {
+      await inTurn(request.signal, failed, parts);
       const response = await next(request);
       return response.stream ? { ...response, message: rethrowing(response.message, speak) } : response;
     } catch (error) {
-      throw speak(error);
+      throw await speak(error);
     }
   };
 }
 
-async function* rethrowing<T>(messages: AsyncIterable<T>, speak: (error: unknown) => ConnectError): AsyncGenerator<T> {
+/** A flood is told so without a look at what it asks, and without a line of the log for each call. */
+async function inTurn(signal: AbortSignal, { from }: Failed, parts: Speaking): Promise<void> {
+  if (from === undefined) return;
+  const entry = await parts.tarpit.enter(from);
+  if (entry !== "may") {
+    const error = await onRecord(flooded(), from.peer, parts);
+    if (entry === "shut") keepOut(from, parts.log);
+    throw toConnectError(error, undefined);
+  }
+  signal.throwIfAborted();
+}
+
+function keepOut(from: Connection, log: DoorLog): void {
+  const { uid, pid } = from.peer;
+  log.warn({ door: from.door, uid, pid }, "a process goes on after its calls were refused, so it is kept out for a while");
+  from.close();
+}
+
+function flooded(): BrokerError {
+  return new BrokerError("busy", "too many calls of this connection were refused", {
+    hint: "find out why they are refused; each further refusal is answered a second later",
+  });
+}
+
+async function* rethrowing<T>(messages: AsyncIterable<T>, speak: (error: unknown) => Promise<ConnectError>): AsyncGenerator<T> {
   try {
     yield* messages;
   } catch (error) {
-    throw speak(error);
+    throw await speak(error);
   }
 }
 
-function spoken(error: unknown, call: string, log: DoorLog): ConnectError {
+async function spoken(error: unknown, failed: Failed, parts: Speaking): Promise<ConnectError> {
   // Connect's own, about the request's form: it says what the caller sent, and knows nothing else.
   if (error instanceof ConnectError) return error;
   const failure = asBrokerError(error);
-  const { code, message, detail, cause } = failure;
-  if (code !== "internal") {
-    log.info({ call, code, detail, err: cause }, message);
-    return toConnectError(failure, undefined);
-  }
+  if (failure.code === "internal") return unforeseen(failure, error, failed, parts);
+  return refused(await onRecord(failure, failed.from?.peer, parts), failed, parts);
+}
+
+function unforeseen({ code, detail, cause }: BrokerError, error: unknown, { call }: Failed, { log }: Speaking): ConnectError {
   const id = `failure-${randomBytes(8).toString("hex")}`;
   log.error({ call, code, id, detail, err: cause ?? error }, "a call failed in a way that was not foreseen");
   return toConnectError(new BrokerError("internal"), id);
+}
+
+/** Beyond what the ledger writes down one by one, the log is silent too: neither is a way to fill the disk. */
+async function refused(failure: BrokerError, { call, from }: Failed, { log, tarpit }: Speaking): Promise<ConnectError> {
+  const { code, message, detail, cause } = failure;
+  const callersDoing = outside[code].exit === "denied" || outside[code].exit === "usage";
+  const rare = from === undefined || !callersDoing || tarpit.count(from);
+  if (rare) log.info({ call, code, detail, err: cause }, message);
+  else await tarpit.hold(from);
+  return toConnectError(failure, undefined);
 }

@@ -17,6 +17,16 @@ export const limits = {
   connectionsPerUser: 128,
   /** Connections to one socket. */
   connections: 512,
+  /** Refusals of one user within a window that are answered at once; as many as the ledger records one by one. */
+  refusals: 60,
+  /** Milliseconds: that window, and how long the answer to each further refusal is held back. */
+  refusalWindow: 60_000,
+  hold: 1_000,
+  /** Calls of one connection that wait behind an answer which is held back, one second more each; one more is refused unseen. */
+  waitingCalls: 4,
+  /** After so many of these its process is kept out, for so many milliseconds. */
+  turnedAway: 16,
+  keptOut: 10_000,
   /** Milliseconds: for a connection's first byte, between two calls, and for headers. */
   idle: 10_000,
   /** Milliseconds for a request's body, and for a run's first message. */

@@ -13,9 +13,11 @@ import { ControlService } from "./gen/mayfly/v1/control_pb.ts";
 import { rightDoor, speakFailures } from "./guard.ts";
 import { limits } from "./limits.ts";
 import type { DoorParts } from "./server.ts";
+import type { Tarpit } from "./tarpit.ts";
 
 export interface RequestParts extends DoorParts {
   readonly calls: Calls;
+  readonly tarpit: Tarpit;
 }
 
 /** What both protocols do with a request: count it, bound it, find out who asks, and hand it to its service. */
@@ -31,7 +33,7 @@ export const requests: FastifyPluginCallback<RequestParts> = (app, parts, done) 
     contextValues: ({ raw }) => createContextValues().set(caller, Connection.of(raw.socket)),
     log: parts.log,
     options: {
-      interceptors: [speakFailures(parts.log), rightDoor],
+      interceptors: [speakFailures(parts), rightDoor],
       readMaxBytes: limits.message,
       // A compressed request is a small one that becomes a large one; over a Unix socket nobody needs it.
       acceptCompression: [],

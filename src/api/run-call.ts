@@ -27,6 +27,7 @@ export interface Runner {
   accepted(run: RunAccepted): void;
   /** Awaited before more is read, so that a slow reader slows the job. */
   output(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void>;
+  /** Another identity token of the same CI job, needed by then. Rejects where there is none; the broker asks again. */
   freshToken(before: Instant): Promise<Secret>;
   /** Aborting it ends the job. */
   readonly signal: AbortSignal;
@@ -89,7 +90,8 @@ class Sending {
         this.#underway -= message.value;
         return this.#room();
       case "tokenNeeded":
-        return this.#renew(message.value.before === undefined ? 0 : timestampMs(message.value.before));
+        // Not awaited: output goes on meanwhile.
+        return void this.#renew(message.value.before === undefined ? 0 : timestampMs(message.value.before));
       case "result":
       case undefined:
         return undefined;
@@ -97,8 +99,12 @@ class Sending {
   }
 
   async #renew(before: Instant): Promise<void> {
-    const token = await this.#runner.freshToken(before);
-    void this.#requests.put({ message: { case: "freshToken", value: token.use(String) } });
+    const none = "";
+    const value = await this.#runner.freshToken(before).then(
+      (token) => token.use(String),
+      () => none,
+    );
+    void this.#requests.put({ message: { case: "freshToken", value } });
   }
 
   async #stdin(stop: AbortSignal): Promise<void> {

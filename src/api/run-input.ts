@@ -9,7 +9,8 @@ import { StdinWindow } from "./stdin-window.ts";
 export class RunInput {
   readonly stdin: StdinWindow;
   readonly signals = new PendingSignals();
-  #tokenArrived: (token: Secret) => void = () => undefined;
+  #asked: PromiseWithResolvers<Secret> | undefined;
+  #over = false;
 
   constructor(taken: (bytes: number) => Promise<void>) {
     this.stdin = new StdinWindow(taken);
@@ -19,15 +20,25 @@ export class RunInput {
   async read(incoming: AsyncIterator<RunRequest>): Promise<void> {
     for (let next = await incoming.next(); next.done !== true; next = await incoming.next()) await this.#sort(next.value);
     this.stdin.end();
+    this.#over = true;
+    this.#asked?.reject(none());
   }
 
+  /** The next token that the runner sends. Rejects where none can come: it says that it has none, or it has said its last. */
   async nextToken(): Promise<Secret> {
-    return new Promise((resolve) => (this.#tokenArrived = resolve));
+    if (this.#over) throw none();
+    this.#asked = Promise.withResolvers();
+    return this.#asked.promise;
   }
 
   end(): void {
     this.stdin.end();
     this.signals.end();
+  }
+
+  #answer(token: string): void {
+    if (token === "") this.#asked?.reject(none());
+    else this.#asked?.resolve(Secret.of(token));
   }
 
   async #sort({ message }: RunRequest): Promise<void> {
@@ -37,7 +48,7 @@ export class RunInput {
       case "stdinEnd":
         return this.stdin.end();
       case "freshToken":
-        return this.#tokenArrived(Secret.of(message.value));
+        return this.#answer(message.value);
       case "signal": {
         const name = signalNames.get(message.value);
         if (name === undefined) throw new BrokerError("usage", "this signal cannot be sent to a job");
@@ -49,4 +60,8 @@ export class RunInput {
         throw new BrokerError("usage", "a message of a run says one thing, and this one says nothing that this broker knows");
     }
   }
+}
+
+function none(): BrokerError {
+  return new BrokerError("token-missing", "the runner has no fresh token");
 }

@@ -2,8 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Broker, Client, Peer, RunAsk } from "../contract.ts";
 import { BrokerError } from "../errors.ts";
-import type { Secret } from "../secret.ts";
-import { type Clock, type Instant, within } from "../time.ts";
+import { type Clock, within } from "../time.ts";
 import type { Calls } from "./calls.ts";
 import type { RunRequest, RunResponseSchema } from "./gen/mayfly/v1/broker_pb.ts";
 import { limits } from "./limits.ts";
@@ -12,11 +11,6 @@ import { RunInput } from "./run-input.ts";
 import { askFrom, resultMessage } from "./run-messages.ts";
 
 type Answer = MessageInitShape<typeof RunResponseSchema>;
-
-/** A run's client as the door makes it: it can also be asked for a fresh token, when the job outlives its own. */
-export interface RunClient extends Client {
-  freshToken(before: Instant): Promise<Secret>;
-}
 
 interface RunParts {
   readonly broker: Broker;
@@ -91,7 +85,7 @@ class RunStream implements AsyncDisposable {
     this.answers.close();
   }
 
-  #client(): RunClient {
+  #client(): Client {
     const { answers } = this;
     return {
       stdin: this.#input.stdin,
@@ -104,7 +98,7 @@ class RunStream implements AsyncDisposable {
       },
       freshToken: async (before) => {
         const token = this.#input.nextToken();
-        await answers.put({ message: { case: "tokenNeeded", value: { before: timestampFromMs(before) } } });
+        void answers.put({ message: { case: "tokenNeeded", value: { before: timestampFromMs(before) } } });
         return token;
       },
     };

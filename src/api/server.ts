@@ -3,12 +3,14 @@ import type { Broker } from "../contract.ts";
 import { BrokerError } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type Clock, type Duration, within } from "../time.ts";
+import type { Access } from "./access.ts";
 import { Calls } from "./calls.ts";
 import type { SocketName } from "./connection.ts";
 import { Entrance } from "./entrance.ts";
 import type { DoorLog } from "./log.ts";
 import { speak } from "./protocols.ts";
-import { type Group, listenOn, prepareFolder } from "./socket-file.ts";
+import { type Group, prepareFolder } from "./socket-file.ts";
+import { Tarpit } from "./tarpit.ts";
 
 /** Who asks for a change, and why; recorded with it. */
 export interface Reason {
@@ -28,21 +30,18 @@ export interface DoorParts {
   readonly clock: Clock;
 }
 
-/** `broker.sock`, `audit.sock` and `control.sock` in one folder; each has a group, and the folder has one that may enter it. */
-export interface Sockets {
+/** `broker.sock`, `audit.sock` and `control.sock` in one folder; each is for some users, and the folder has a group that may enter it. */
+export interface Sockets extends Readonly<Record<SocketName, Access>> {
   readonly folder: string;
   readonly group: Group;
-  readonly broker: Group;
-  readonly audit: Group;
-  readonly control: Group;
 }
 
 /** Open until it is closed; leaving its scope closes it without grace. */
 export interface Door extends AsyncDisposable {
   readonly paths: Readonly<Record<SocketName, string>>;
   /**
-   * Takes nothing new, gives the calls that run until `grace` to end, then ends them. The sockets are gone from the first moment, so that
-   * a successor can take their place. Resolves when no call is left.
+   * Takes nothing new, gives the calls that run until `grace` to end, then ends them. `broker.sock` and `audit.sock` are gone from the first
+   * moment; `control.sock` goes last, so that what still runs can be contained. Resolves when no call is left.
    */
   close(grace: Duration): Promise<void>;
 }
@@ -55,20 +54,21 @@ const endingTime = 5_000;
 /** Opens the three sockets. Rejects with `socket-in-use`, `environment-unfit` or `config-invalid`, and then none is open. */
 export async function createDoor(parts: DoorParts): Promise<Door> {
   const calls = new Calls();
-  const { protocols, stop } = await speak({ ...parts, calls });
-  const entrances = names.map((door) => new Entrance({ door, protocols, clock: parts.clock, log: parts.log }));
-  const places = await takePlaces(parts.sockets, entrances);
+  const { clock, log, sockets } = parts;
+  const tarpit = new Tarpit(clock);
+  const { protocols, stop } = await speak({ ...parts, calls, tarpit });
+  const entrances = names.map((door) => new Entrance({ door, allow: sockets[door].allow, protocols, clock, log, tarpit }));
+  await takePlaces(sockets, entrances);
   let closing: Promise<void> | undefined;
   const close = async (grace: Duration): Promise<void> => {
     calls.refuse(new BrokerError("draining"));
-    for (const { server } of entrances) server.close();
-    await places.disposeAsync();
-    for (const entrance of entrances) entrance.closeIdle();
+    await Promise.all(entrances.filter(({ door }) => door !== "control").map((entrance) => entrance.leave()));
     await within(parts.clock, grace, calls.over(), () => undefined);
     calls.end(new BrokerError("draining", "the broker is shutting down, so the job was ended"));
     await within(parts.clock, endingTime, calls.over(), () =>
       parts.log.error({ calls: calls.count }, "calls did not end in time"),
     );
+    await Promise.all(entrances.map((entrance) => entrance.leave()));
     for (const entrance of entrances) entrance.closeAll();
     await stop();
   };
@@ -83,15 +83,14 @@ function pathsIn(folder: string): Readonly<Record<SocketName, string>> {
   return { broker: join(folder, "broker.sock"), audit: join(folder, "audit.sock"), control: join(folder, "control.sock") };
 }
 
-async function takePlaces(sockets: Sockets, entrances: readonly Entrance[]): Promise<AsyncDisposableStack> {
+/** All three or none. */
+async function takePlaces(sockets: Sockets, entrances: readonly Entrance[]): Promise<void> {
   await prepareFolder(sockets.folder, sockets.group);
   const paths = pathsIn(sockets.folder);
-  await using places = new AsyncDisposableStack();
-  for (const [index, name] of names.entries()) {
-    const entrance = entrances[index];
-    if (entrance === undefined) continue;
-    places.defer(() => void entrance.server.close());
-    places.use(await listenOn(entrance.server, paths[name], sockets[name]));
+  await using taken = new AsyncDisposableStack();
+  for (const entrance of entrances) {
+    taken.defer(() => entrance.leave());
+    await entrance.open(paths[entrance.door], sockets[entrance.door].group);
   }
-  return places.move();
+  taken.move();
 }

@@ -7,15 +7,20 @@ import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
 import { noteSigner, verifierKey } from "../ledger/note.ts";
 import type { Io } from "./io.ts";
+import { acceptCommand, refreshCommand } from "./issuer-keys.ts";
 import { print, printJson } from "./output.ts";
 import { configFlag, configFrom, type TemplateFlags } from "./templates.ts";
 
-const examples = `
+const showExamples = `
 Examples:
   $ mayfly keys show ledger > ledger.vkey       # pin it where the broker cannot change it
   $ mayfly keys show authority > mayfly-ca.pem  # for servers that take jobs' client certificates
   $ mayfly keys show proofs > jwks.json         # for Vault's jwt auth or a cloud's federation
   $ mayfly keys show --json`;
+
+const examples = `${showExamples}
+  $ mayfly keys refresh gitlab --why "their signing key leaked and was withdrawn"
+  $ mayfly keys accept github 3F8A1B --why "announced by GitHub on its status page"`;
 
 /** Where `serve` keeps its keys, below the state folder. */
 const keyFiles = { ledger: "ledger.key", proofs: "proofs.key", jobs: "jobs.key", authority: "ca.pem" } as const;
@@ -25,21 +30,23 @@ type Name = (typeof names)[number];
 
 export function keysCommand(io: Io): Command {
   return new Command("keys")
-    .summary("the broker's public keys, for those who trust it")
-    .description(
-      "Shows the broker's public keys. Reads the state folder, so it is run as root or as the broker's user; makes and changes nothing.",
-    )
+    .summary("the broker's public keys, and those of its issuers")
+    .description("Shows the broker's own public keys, and looks after those that identity tokens are verified with.")
     .addHelpText("after", examples)
-    .addCommand(showCommand(io));
+    .addCommand(showCommand(io))
+    .addCommand(refreshCommand(io))
+    .addCommand(acceptCommand(io));
 }
 
 function showCommand(io: Io): Command {
   return new Command("show")
-    .description("Prints one public key in the form that others take, or all of them as JSON.")
+    .description(
+      "Prints one public key of the broker in the form that others take, or all of them as JSON. Reads the state folder, so it is run as root or as the broker's user; makes and changes nothing.",
+    )
     .addArgument(new Argument("[name]", "which one").choices(names))
     .option(...configFlag)
     .option("--json", "print all of them as JSON")
-    .addHelpText("after", examples)
+    .addHelpText("after", showExamples)
     .action((name: Name | undefined, flags: TemplateFlags & { readonly json?: boolean }) => show(io, name, flags));
 }
 

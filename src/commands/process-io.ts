@@ -1,5 +1,5 @@
 import process from "node:process";
-import { environment } from "../config.ts";
+import { environment } from "../environment.ts";
 import { systemClock } from "../time.ts";
 import type { Io } from "./io.ts";
 

@@ -1,61 +1,67 @@
 import { Command, CommanderError } from "commander";
 import { exits } from "../api/codes.ts";
 import type { LoadCatalogue } from "../rooms.ts";
-import { auditCommand } from "./audit.ts";
-import { checkCommand } from "./check.ts";
-import { containCommand } from "./contain.ts";
-import { drainCommand } from "./drain.ts";
-import { explainCommand } from "./explain.ts";
 import type { Io } from "./io.ts";
-import { keysCommand } from "./keys.ts";
-import { leaseCommand } from "./lease.ts";
 import { fail } from "./output.ts";
-import { reloadCommand } from "./reload.ts";
-import { runCommand } from "./run.ts";
-import { sessionCommand } from "./session.ts";
-import { statusCommand } from "./status.ts";
+
+/** A verb's definition; what it is made of comes with it. */
+export type LoadVerb = () => Promise<Command>;
 
 export interface ProgramParts {
   readonly version: string;
   /** The provider types that mayfly.yaml may name. */
   readonly types: LoadCatalogue;
   /** The verbs that are processes of their own: serve, sandboxd, doctor, demo. */
-  readonly processes: readonly Command[];
+  readonly processes: Readonly<Record<string, LoadVerb>>;
 }
 
 /** Runs one command line, `process.argv` without its first two. Never rejects: what goes wrong is said and decides the exit code. */
 export async function runProgram(io: Io, args: readonly string[], parts: ProgramParts): Promise<void> {
-  try {
-    await programOf(io, parts).parseAsync(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) return fail(io, error);
-    io.exit(error.exitCode === 0 ? 0 : exits.usage);
-  }
+  await (await loadProgram(io, args, parts))();
 }
 
-function programOf(io: Io, { version, types, processes }: ProgramParts): Command {
+/** The same in two parts: once this resolves the verb is loaded, and a process that may read less from then on can run it. */
+export async function loadProgram(io: Io, args: readonly string[], parts: ProgramParts): Promise<() => Promise<void>> {
+  const program = await programOf(io, parts, args);
+  return async () => {
+    try {
+      await program.parseAsync(args, { from: "user" });
+    } catch (error) {
+      if (!(error instanceof CommanderError)) return fail(io, error);
+      io.exit(error.exitCode === 0 ? 0 : exits.usage);
+    }
+  };
+}
+
+async function programOf(io: Io, { version, types, processes }: ProgramParts, args: readonly string[]): Promise<Command> {
   const program = new Command("mayfly")
     .description("A secrets broker beside the CI runner: each job gets its own credentials, and they die with the job.")
     .version(version)
     .enablePositionalOptions()
     .showHelpAfterError("hint: add --help for what there is");
-  const verbs = [
-    runCommand(io),
-    sessionCommand(io),
-    statusCommand(io),
-    auditCommand(io),
-    explainCommand(io, types),
-    leaseCommand(io),
-    containCommand(io),
-    checkCommand(io, types),
-    keysCommand(io),
-    reloadCommand(io),
-    drainCommand(io),
-    ...processes,
-  ];
-  for (const verb of verbs) program.addCommand(verb);
+  const verbs = new Map([...Object.entries(verbsOf(io, types)), ...Object.entries(processes)]);
+  // The verb that is asked for and no other: a job's start does not wait for what only an operator's verbs need.
+  const asked = verbs.get(args[0] ?? "");
+  for (const load of asked === undefined ? verbs.values() : [asked]) program.addCommand(await load());
   speakOurWay(io, program);
   return program;
+}
+
+/** In the order of the help. */
+function verbsOf(io: Io, types: LoadCatalogue): Readonly<Record<string, LoadVerb>> {
+  return {
+    run: async () => (await import("./run.ts")).runCommand(io),
+    session: async () => (await import("./session.ts")).sessionCommand(io),
+    status: async () => (await import("./status.ts")).statusCommand(io),
+    audit: async () => (await import("./audit.ts")).auditCommand(io),
+    explain: async () => (await import("./explain.ts")).explainCommand(io, types),
+    lease: async () => (await import("./lease.ts")).leaseCommand(io),
+    contain: async () => (await import("./contain.ts")).containCommand(io),
+    check: async () => (await import("./check.ts")).checkCommand(io, types),
+    keys: async () => (await import("./keys.ts")).keysCommand(io),
+    reload: async () => (await import("./reload.ts")).reloadCommand(io),
+    drain: async () => (await import("./drain.ts")).drainCommand(io),
+  };
 }
 
 /** Commander's own words in our voice, on our streams, and never its exit. Settings are not inherited by what `addCommand` adds. */

@@ -1,6 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { rename, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
 import { Command } from "commander";
@@ -14,10 +12,12 @@ import {
   type RunStartSchema,
 } from "../api/gen/mayfly/v1/broker_pb.ts";
 import { callRun, type Runner } from "../api/run-call.ts";
-import { BrokerError } from "../errors.ts";
+import { asBrokerError, BrokerError } from "../errors.ts";
+import type { Secret } from "../secret.ts";
 import type { Io } from "./io.ts";
-import { fail, say } from "./output.ts";
+import { fail, say, sayFailure } from "./output.ts";
 import { reach, socketFlag } from "./reach.ts";
+import { ResultFile } from "./result-file.ts";
 import { audienceFlag, handleFrom, type TokenFlags, tokenFlag, tokenFrom } from "./token.ts";
 
 interface RunFlags extends TokenFlags {
@@ -50,7 +50,7 @@ export function runCommand(io: Io): Command {
     .argument("[command...]", "the command; may be left out where the step pins one")
     .option("--template <name>", "which template; left out, exactly one must be meant for this job")
     .option("--step <name>", "which step of the template")
-    .option("--session <handle>", "run within a session: its handle, or @FILE")
+    .option("--session <handle>", "run within a session: its handle, or @FILE; --token is then for a fresh token in a long run")
     .option(...tokenFlag)
     .option(...audienceFlag)
     .option("--workspace <folder>", "the command's working folder (default: the current one)")
@@ -61,24 +61,25 @@ export function runCommand(io: Io): Command {
 }
 
 async function run(io: Io, command: readonly string[], flags: RunFlags): Promise<void> {
+  await using file = flags.result === undefined ? undefined : await ResultFile.open(resolve(io.cwd, flags.result));
   // Before anything else: a run whose result cannot be written does not start, and one that was killed leaves this behind.
-  await writeResult(io, flags, { kind: "started" });
+  await file?.write({ kind: "started" });
   try {
     const start = await startOf(io, command, flags);
     const result = await stay(io, start, flags);
-    await writeResult(io, flags, endedResult(result));
+    await file?.write(endedResult(result));
     report(io, result);
   } catch (error) {
     const failure = fromConnectError(error);
     const { code, message, hint, id } = failure;
-    await writeResult(io, flags, { kind: "failed", code, message, hint, id, exitCode: exitOf(code) });
+    await file?.write({ kind: "failed", code, message, hint, id, exitCode: exitOf(code) });
     fail(io, failure);
   }
 }
 
 async function startOf(io: Io, command: readonly string[], flags: RunFlags): Promise<MessageInitShape<typeof RunStartSchema>> {
-  if (flags.session !== undefined && flags.token !== undefined)
-    throw new BrokerError("usage", "a run has a session or a token, not both");
+  if (flags.session !== undefined && flags.token === "-")
+    throw new BrokerError("usage", "a run within a session takes no token from stdin: its stdin is the job's");
   const { template, step, session, workspace = "." } = flags;
   const environment = Object.fromEntries(
     Object.entries(io.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
@@ -126,9 +127,26 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
     },
     accepted: () => undefined,
     output: (stream, chunk) => written(io[stream], chunk),
-    freshToken: () => tokenFrom(io, flags),
+    freshToken: () => freshToken(io, flags),
     signal: over,
   };
+}
+
+/** The job goes on when there is none, until the broker ends it: its runner is told why, while it can still do something about it. */
+async function freshToken(io: Io, flags: RunFlags): Promise<Secret> {
+  try {
+    if (flags.token === "-") throw spokenFor();
+    return await tokenFrom(io, flags);
+  } catch (error) {
+    sayFailure(io, asBrokerError(error));
+    throw error;
+  }
+}
+
+function spokenFor(): BrokerError {
+  return new BrokerError("token-missing", "a fresh identity token is needed, and stdin gave its only one", {
+    hint: "use --token auto, or a file that the CI system keeps up to date",
+  });
 }
 
 function stoppedBy(name: NodeJS.Signals): BrokerError {
@@ -167,23 +185,4 @@ function report(io: Io, { outcome, exitCode }: RunResult): void {
 function endedResult(result: RunResult): object {
   const members = toJson(RunResultSchema, result, { alwaysEmitImplicit: true });
   return { kind: "ended", ...(typeof members === "object" && !Array.isArray(members) ? members : {}) };
-}
-
-/**
- * Whole or not at all: a reader never sees half of it. The job may write to the same folder: under a name that it cannot guess, and
- * never through what already stands there.
- */
-async function writeResult(io: Io, { result }: RunFlags, content: object): Promise<void> {
-  if (result === undefined) return;
-  const path = resolve(io.cwd, result);
-  const part = join(dirname(path), `.${basename(path)}.${randomBytes(12).toString("hex")}`);
-  try {
-    await writeFile(part, `${JSON.stringify(content, null, 2)}\n`, { flag: "wx" });
-    await rename(part, path);
-  } catch (cause) {
-    throw new BrokerError("usage", `the result cannot be written to ${path}`, {
-      hint: "name a file in a folder that you may write to",
-      cause,
-    });
-  }
 }

@@ -26,7 +26,7 @@ export function sessionCommand(io: Io): Command {
   return new Command("session")
     .summary("run several commands on one identity token")
     .description(
-      "A token opens one session, once. Its handle lets later commands of the same CI job run, for the same user of this host.",
+      "A token opens one session, once. Its handle lets later commands of the same CI job run, for the same user of this host, and the same runner.",
     )
     .addHelpText("after", examples)
     .addCommand(startCommand(io))

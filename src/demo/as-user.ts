@@ -1,6 +1,6 @@
 import process from "node:process";
 import { processIo } from "../commands/process-io.ts";
-import { runProgram } from "../commands/program.ts";
+import { loadProgram } from "../commands/program.ts";
 import { become } from "../privileges.ts";
 
 /*
@@ -8,5 +8,7 @@ import { become } from "../privileges.ts";
  * module is loaded before the change, since the new user may be unable to read the folder that they are in.
  */
 const [uid = "", gid = "", groups = "", ...args] = process.argv.slice(2);
+const parts = { version: "demo", types: () => Promise.resolve(new Map()), processes: {} };
+const run = await loadProgram(processIo(), args, parts);
 become({ uid: Number(uid), gid: Number(gid) }, groups.split(",").map(Number));
-await runProgram(processIo(), args, { version: "demo", types: () => Promise.resolve(new Map()), processes: [] });
+await run();

@@ -77,7 +77,7 @@ templates: ${templates}
 sockets: { group: ${actors.group}, broker: ${actors.group}, audit: ${actors.group}, control: ${actors.group} }
 identity: { url: "https://broker.demo.example", origin: demo.example/ledger }
 issuers:
-  demo-ci: { preset: github, url: "${issuer}", audience: "${audience}", allowPrivate: true }
+  demo-ci: { preset: github, url: "${issuer}", audience: "${audience}", allow_private: true }
 providers:
   local: { type: local }
 sandbox: { workspaces: ["${dirname(workspace)}"], jobs: 4 }

@@ -3,39 +3,72 @@ import { BrokerError } from "../errors.ts";
 import { bare } from "./bare.ts";
 import type { Claim, Identity } from "./identity.ts";
 import { joined } from "./join.ts";
-import { isList, type Json, type JsonObject } from "./json.ts";
+import { isList, isObject, type Json, type JsonObject } from "./json.ts";
 import type { ParsedToken } from "./parse.ts";
-import type { Profile } from "./profile.ts";
+import type { Claims, Profile } from "./profile.ts";
 
 /**
  * What a token says in the terms of its issuer's profile. Called only once jose has checked its signature, issuer and
  * times; what jose is too lenient about is checked here.
  */
 export function identityOf(parsed: ParsedToken, profile: Profile): Identity {
-  const claims = believed(parsed.claims);
   checkAudience(parsed.claims["aud"], profile);
   const expiresAt = checkedExpiry(parsed.claims, profile);
-  checkClaims(parsed.claims, profile);
-  const ids = (names: readonly string[]): readonly string[] => names.map((name) => String(claims[name]));
+  const written = unfolded(parsed.claims, profile);
+  checkClaims(written, profile);
+  const claims = believed(written);
+  checkWelcome(claims, profile);
   return {
     issuer: profile.name,
     subject: String(claims["sub"]),
-    workload: joined([profile.name, ...ids(profile.workload)]),
-    job: joined([profile.name, ...ids(profile.workload), ...ids(profile.job)]),
+    ...idsOf(claims, profile),
     trust: profile.trust(claims),
     claims,
     token: { key: replayKey(parsed, profile), expiresAt },
   };
 }
 
+/** An id that was not sent keeps its place, so that those around it cannot be read as it. */
+function idsOf(claims: Claims, profile: Profile): Pick<Identity, "workload" | "job"> {
+  const ids = (names: readonly string[]): readonly string[] => names.map((name) => String(claims[name] ?? ""));
+  const workload = [profile.name, ...ids(profile.workload)];
+  return { workload: joined(workload), job: joined([...workload, ...ids(profile.job), ...ids(profile.jobWhereSent)]) };
+}
+
 /** Claims of other shapes (null, objects, mixed lists) cannot be matched on and are left out, which makes them absent. */
-function believed(claims: JsonObject): Readonly<Record<string, Claim>> {
-  return bare(Object.entries(claims).filter((entry): entry is [string, Claim] => isClaim(entry[1])));
+function believed(claims: JsonObject): Claims {
+  // Nearly every token, and then a copy would be half of what believing costs.
+  return areClaims(claims)
+    ? claims
+    : bare(Object.entries(claims).filter((entry): entry is [string, Claim] => isClaim(entry[1])));
+}
+
+function areClaims(claims: JsonObject): claims is Readonly<Record<string, Claim>> {
+  return Object.values(claims).every(isClaim);
 }
 
 function isClaim(value: Json): value is Claim {
   if (isList(value)) return value.every((item) => typeof item === "string");
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+}
+
+/** The token's members, and what its profile believes of their inside, under names of their own. */
+function unfolded(claims: JsonObject, { nested }: Profile): JsonObject {
+  if (nested.length === 0) return claims;
+  const taken = nested.find(({ as }) => claims[as] !== undefined);
+  // Else a member that is merely called `kubernetes.io/pod/uid` would speak for the one inside.
+  if (taken !== undefined) throw lacking(`${taken.as} inside its object only`);
+  const inside = nested.flatMap(({ path, as }): [string, Json][] => {
+    const value = memberAt(claims, path);
+    return value === undefined ? [] : [[as, value]];
+  });
+  return bare([...Object.entries(claims), ...inside]);
+}
+
+/** Null, which no claim is, where something on the way is there but not an object: it must not pass for absent. */
+function memberAt(value: Json | undefined, [name, ...rest]: readonly string[]): Json | undefined {
+  if (name === undefined || value === undefined) return value;
+  return isObject(value) ? memberAt(Object.hasOwn(value, name) ? value[name] : undefined, rest) : null;
 }
 
 /** Exactly one: a token that names others too was handed to them, and each could present it here. */
@@ -55,15 +88,27 @@ function checkedExpiry(claims: JsonObject, profile: Profile): number {
   return exp * 1000;
 }
 
-/** By the token's own members: a claim of a shape that is not believed must not pass for an absent one. */
+/** By the members as they are written: a claim of a shape that is not believed must not pass for an absent one. */
 function checkClaims(claims: JsonObject, profile: Profile): void {
   const { sub } = claims;
   // No CI system writes `*` into a subject; in somebody else's policy it would mean everything.
   if (typeof sub !== "string" || sub.includes("*")) throw lacking("a plain sub");
-  const lacked = profile.required.find((name) => !isFilled(claims[name]) && typeof claims[name] !== "number");
+  const lacked = profile.required.find((name) => !isId(claims[name]));
   if (lacked !== undefined) throw lacking(lacked);
+  const unreadable = profile.jobWhereSent.find((name) => claims[name] !== undefined && !isId(claims[name]));
+  if (unreadable !== undefined) throw lacking(`${unreadable} as an id`);
   const odd = profile.text.find((name) => claims[name] !== undefined && !isFilled(claims[name]));
   if (odd !== undefined) throw lacking(`${odd} as text`);
+}
+
+/** Last, since only a token that is good in every other way is worth a reason. */
+function checkWelcome(claims: Claims, profile: Profile): void {
+  const why = profile.refuses(claims);
+  if (why !== undefined) throw new BrokerError("token-claim", undefined, { detail: why });
+}
+
+function isId(value: Json | undefined): boolean {
+  return isFilled(value) || typeof value === "number";
 }
 
 function isFilled(value: Json | undefined): boolean {

@@ -1,23 +1,33 @@
 import type { JWK } from "jose";
 import { isObject, type Json, type JsonObject } from "./json.ts";
-import type { Algorithm } from "./profile.ts";
+import type { Algorithm, Profile } from "./profile.ts";
 
 /** Either a key to verify with, cut down to the members that matter, or why it is none. */
 export type Inspected =
   | { readonly kind: "usable"; readonly kid: string; readonly jwk: JWK }
+  /** Sound for all we know, and meant for something else. */
+  | { readonly kind: "foreign"; readonly why: string }
   | { readonly kind: "unfit"; readonly why: string };
 
+/** What an issuer's profile asks of its keys. */
+export type KeyRules = Pick<Profile, "algorithms" | "keyUse">;
+
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/** As in a token's header: a key that no token can name is none. */
+const keyId = /^[\x21-\x7e]{1,256}$/;
 
 /**
  * Looks at one member of a key set before any library does (hardening J-19). A key that breaks a rule is never used, even
  * though its issuer vouches for it: under a small-order or `e = 1` key anybody can sign.
  */
-export function inspectKey(jwk: Json, allowed: readonly Algorithm[]): Inspected {
+export function inspectKey(jwk: Json, rules: KeyRules): Inspected {
   if (!isObject(jwk)) return unfit("not an object");
-  const kid = jwk["kid"];
-  if (typeof kid !== "string" || kid === "") return unfit("no kid");
-  const why = purposeFlaw(jwk, allowed) ?? materialFlaw(jwk, allowed);
+  const purpose = otherPurpose(jwk, rules);
+  if (purpose !== undefined) return { kind: "foreign", why: purpose };
+  const { kid } = jwk;
+  if (typeof kid !== "string" || !keyId.test(kid)) return unfit("no kid that a token can name");
+  const why = materialFlaw(jwk);
   return why === undefined ? { kind: "usable", kid, jwk: publicPart(jwk) } : unfit(why);
 }
 
@@ -25,21 +35,28 @@ function unfit(why: string): Inspected {
   return { kind: "unfit", why };
 }
 
-/** RFC 7517 sections 4.2 to 4.4. */
-function purposeFlaw(jwk: JsonObject, allowed: readonly Algorithm[]): string | undefined {
+/** RFC 7517 sections 4.2 to 4.4. Published sets hold keys for encryption too, and SPIFFE's bundles those of X.509 identities. */
+function otherPurpose(jwk: JsonObject, { algorithms, keyUse }: KeyRules): string | undefined {
   const { use, key_ops: operations, alg } = jwk;
-  if (use !== undefined && use !== "sig") return "not for signatures";
+  if (use !== undefined && use !== keyUse) return "not for signing tokens";
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) return "not for verifying";
-  if (alg !== undefined && !allowed.some((algorithm) => algorithm === alg)) return "for another algorithm";
-  if (privateMembers.some((member) => Object.hasOwn(jwk, member))) return "its private part was published";
-  return undefined;
+  if (alg !== undefined && !algorithms.some((algorithm) => algorithm === alg)) return "for another algorithm";
+  return fittingAlgorithms(jwk, algorithms).length === 0 ? "of a type that no allowed algorithm uses" : undefined;
 }
 
-function materialFlaw(jwk: JsonObject, allowed: readonly Algorithm[]): string | undefined {
-  const fitting = allowed.filter(
-    (algorithm) => fitsType(jwk, algorithm) && (jwk["alg"] === undefined || jwk["alg"] === algorithm),
-  );
-  if (fitting.length === 0) return "of a type that no allowed algorithm uses";
+/** Those of the allowed algorithms that may use this key (RFC 7517 section 4.4, RFC 7518 section 3.1, RFC 8037). */
+export function fittingAlgorithms(jwk: Fitted, allowed: readonly Algorithm[]): readonly Algorithm[] {
+  return allowed.filter((algorithm) => fitsType(jwk, algorithm) && (jwk.alg === undefined || jwk.alg === algorithm));
+}
+
+interface Fitted {
+  readonly kty?: unknown;
+  readonly crv?: unknown;
+  readonly alg?: unknown;
+}
+
+function materialFlaw(jwk: JsonObject): string | undefined {
+  if (privateMembers.some((member) => Object.hasOwn(jwk, member))) return "its private part was published";
   if (jwk["kty"] === "RSA") return rsaFlaw(numberOf(jwk["n"]), numberOf(jwk["e"]));
   return jwk["kty"] === "OKP" ? edwardsFlaw(jwk["x"]) : undefined;
 }
@@ -51,8 +68,7 @@ const curves: Readonly<Partial<Record<Algorithm, string>>> = {
   EdDSA: "Ed25519",
 };
 
-/** RFC 7518 section 3.1 and RFC 8037: which keys an algorithm takes. */
-export function fitsType(jwk: { readonly kty?: unknown; readonly crv?: unknown }, algorithm: Algorithm): boolean {
+function fitsType(jwk: Fitted, algorithm: Algorithm): boolean {
   if (/^[RP]S/.test(algorithm)) return jwk.kty === "RSA";
   return jwk.kty === (algorithm === "EdDSA" ? "OKP" : "EC") && jwk.crv === curves[algorithm];
 }
@@ -85,9 +101,11 @@ const rocaPrimes = [
   131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
+const rocaPowers = rocaPrimes.map((prime) => ({ prime: BigInt(prime), powers: powersOf65537(prime) }));
+
 /** Keys of the broken generator are a power of 65537 modulo each of these primes; of other keys, about one in 2^28 is. */
 function hasRocaMark(n: bigint): boolean {
-  return rocaPrimes.every((prime) => powersOf65537(prime).has(Number(n % BigInt(prime))));
+  return rocaPowers.every(({ prime, powers }) => powers.has(Number(n % prime)));
 }
 
 function powersOf65537(prime: number): ReadonlySet<number> {

@@ -3,5 +3,9 @@
  * the escape, `a:b` + `c` and `a` + `b:c` would be one identity (hardening P-06). Ids and names stay readable.
  */
 export function joined(parts: readonly string[]): string {
-  return parts.map((part) => part.replaceAll("%", "%25").replaceAll(":", "%3A")).join(":");
+  return parts.map(escaped).join(":");
+}
+
+function escaped(part: string): string {
+  return /[%:]/.test(part) ? part.replaceAll("%", "%25").replaceAll(":", "%3A") : part;
 }

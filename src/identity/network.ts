@@ -1,15 +1,19 @@
 import type { LookupAddress } from "node:dns";
-import { lookup } from "node:dns/promises";
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import type { Secret } from "../secret.ts";
+import { type Resolve, resolveByHost } from "./resolve.ts";
+import { type KeysTrouble, refused, unreachable } from "./trouble.ts";
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
   /** PEM; replaces the public authorities. */
   readonly authority: string | undefined;
-  /** Loopback, private and link-local addresses, and plain http. */
+  /** Loopback and private addresses, and plain http; link-local ones never. */
   readonly allowPrivate: boolean;
+  /** Shown to this host as a bearer token (RFC 6750 section 2.1). */
+  readonly bearer: Secret | undefined;
   readonly maxBytes: number;
 }
 
@@ -19,21 +23,16 @@ export interface FetchOptions {
  */
 export type Fetch = (url: string, options: FetchOptions) => Promise<Uint8Array>;
 
-/** Every address of a name. */
-export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
-
-const resolveByHost: Resolve = (host) => lookup(host, { all: true });
-
 /** The real network. The address that was checked is the address that is connected to: a second DNS answer changes nothing. */
 export const issuerFetch: Fetch = fetchOver(resolveByHost);
 
 export function fetchOver(resolve: Resolve): Fetch {
   return async (url, options) => {
     const target = new URL(url);
-    checkTarget(target, options.allowPrivate);
+    checkTarget(target, options);
     const response = await connect(target, resolve, options);
     try {
-      checkAnswer(response);
+      checkAnswer(response, options.maxBytes);
       return await bodyOf(response, options.maxBytes);
     } finally {
       response.destroy();
@@ -41,23 +40,36 @@ export function fetchOver(resolve: Resolve): Fetch {
   };
 }
 
-function checkTarget(target: URL, allowPrivate: boolean): void {
-  if (allowPrivate) return;
-  if (target.protocol !== "https:") throw new Error("only https is allowed");
-  if (isPrivate(target.hostname.replace(/^\[|\]$/g, ""))) throw new Error("a private address is not allowed");
+function checkTarget(target: URL, { allowPrivate, bearer }: FetchOptions): void {
+  const secure = target.protocol === "https:";
+  if (bearer !== undefined && !secure) throw unreachable("a bearer token is shown over https only");
+  if (!allowPrivate && !secure) throw unreachable("only https is allowed");
+  checkAddress(target.hostname.replace(/^\[|\]$/g, ""), allowPrivate);
+}
+
+function checkAddress(host: string, allowPrivate: boolean): void {
+  // The metadata services of clouds are there, and no issuer is.
+  if (isLinkLocal(host)) throw unreachable("a link-local address is not allowed");
+  if (!allowPrivate && isPrivate(host)) throw unreachable("a private address is not allowed");
 }
 
 function connect(target: URL, resolve: Resolve, options: FetchOptions): Promise<IncomingMessage> {
   const request = target.protocol === "https:" ? httpsRequest : httpRequest;
+  const { signal, authority, allowPrivate, bearer } = options;
   const settings: RequestOptions & { ca?: string } = {
     agent: false,
-    signal: options.signal,
-    lookup: checkedLookup(resolve, options.allowPrivate),
-    headers: { accept: "application/json", "accept-encoding": "identity" },
+    signal,
+    lookup: checkedLookup(resolve, allowPrivate),
+    headers: {
+      accept: "application/json",
+      "accept-encoding": "identity",
+      ...(bearer === undefined ? {} : { authorization: bearer.use((bytes) => `Bearer ${bytes.toString("latin1")}`) }),
+    },
   };
-  if (options.authority !== undefined) settings.ca = options.authority;
+  if (authority !== undefined) settings.ca = authority;
   return new Promise((connected, failed) => {
-    request(target, settings, connected).once("error", failed).end();
+    // Never taken away: an error that nobody hears would end the process.
+    request(target, settings, connected).on("error", failed).end();
   });
 }
 
@@ -78,25 +90,30 @@ async function checkedAddresses(
   allowPrivate: boolean,
 ): Promise<[LookupAddress, ...LookupAddress[]]> {
   const [first, ...others] = await resolve(host);
-  if (first === undefined) throw new Error("the name has no address");
-  if (!allowPrivate && [first, ...others].some(({ address }) => isPrivate(address)))
-    throw new Error("a private address is not allowed");
+  if (first === undefined) throw unreachable("the name has no address");
+  for (const { address } of [first, ...others]) checkAddress(address, allowPrivate);
   return [first, ...others];
 }
 
-function checkAnswer(response: IncomingMessage): void {
-  if (response.statusCode !== 200) throw new Error(`the answer's status is ${response.statusCode}`);
-  const encoding = response.headers["content-encoding"] ?? "identity";
-  if (encoding !== "identity") throw new Error("a compressed answer was not asked for");
+function checkAnswer({ statusCode, headers }: IncomingMessage, maxBytes: number): void {
+  if (statusCode !== 200) throw unreachable(`the answer's status is ${statusCode}`);
+  if ((headers["content-encoding"] ?? "identity") !== "identity") throw refused("a compressed answer was not asked for");
+  // Somebody's error or sign-in page, with status 200.
+  if (/^\s*text\/html/i.test(headers["content-type"] ?? "")) throw refused("the answer is a page of HTML");
+  if (Number(headers["content-length"] ?? 0) > maxBytes) throw tooLong(maxBytes);
+}
+
+function tooLong(maxBytes: number): KeysTrouble {
+  return refused(`the answer is longer than ${maxBytes} bytes`);
 }
 
 async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response) {
-    if (!(chunk instanceof Uint8Array)) throw new Error("the body is not bytes");
+    if (!(chunk instanceof Uint8Array)) throw unreachable("the body is not bytes");
     size += chunk.length;
-    if (size > maxBytes) throw new Error(`the answer is longer than ${maxBytes} bytes`);
+    if (size > maxBytes) throw tooLong(maxBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -116,19 +133,38 @@ const notPublic: readonly (readonly [string, number, "ipv4" | "ipv6"])[] = [
   ["224.0.0.0", 3, "ipv4"],
   ["::", 96, "ipv6"],
   ["64:ff9b::", 32, "ipv6"],
+  ["2001::", 32, "ipv6"],
   ["2002::", 16, "ipv6"],
   ["fc00::", 7, "ipv6"],
   ["fe80::", 10, "ipv6"],
+  ["fec0::", 10, "ipv6"],
   ["ff00::", 8, "ipv6"],
 ];
 
-const blocked = new BlockList();
-for (const [network, prefix, family] of notPublic) blocked.addSubnet(network, prefix, family);
+const linkLocal: typeof notPublic = [
+  ["169.254.0.0", 16, "ipv4"],
+  ["fe80::", 10, "ipv6"],
+];
+
+const notPublicList = listOf(notPublic);
+const linkLocalList = listOf(linkLocal);
+
+function listOf(subnets: typeof notPublic): BlockList {
+  const list = new BlockList();
+  for (const [network, prefix, family] of subnets) list.addSubnet(network, prefix, family);
+  return list;
+}
 
 /** `localhost` counts; any other name is judged by what it resolves to. */
 export function isPrivate(host: string): boolean {
-  if (host === "localhost" || host.endsWith(".localhost")) return true;
+  return host === "localhost" || host.endsWith(".localhost") || holds(notPublicList, host);
+}
+
+function isLinkLocal(host: string): boolean {
+  return holds(linkLocalList, host);
+}
+
+function holds(list: BlockList, host: string): boolean {
   const family = isIP(host);
-  if (family === 0) return false;
-  return blocked.check(host, family === 6 ? "ipv6" : "ipv4");
+  return family !== 0 && list.check(host, family === 6 ? "ipv6" : "ipv4");
 }

@@ -1,70 +1,55 @@
-import type { Trust } from "./identity.ts";
-import type { Claims, Profile } from "./profile.ts";
+import type { Preset } from "./preset.ts";
+import { azureDevops } from "./presets/azure-devops.ts";
+import { azureDevopsEntra } from "./presets/azure-devops-entra.ts";
+import { bitbucket } from "./presets/bitbucket.ts";
+import { buildkite } from "./presets/buildkite.ts";
+import { circleci } from "./presets/circleci.ts";
+import { forgejo } from "./presets/forgejo.ts";
+import { generic } from "./presets/generic.ts";
+import { github } from "./presets/github.ts";
+import { gitlab } from "./presets/gitlab.ts";
+import { google } from "./presets/google.ts";
+import { hcpTerraform } from "./presets/hcp-terraform.ts";
+import { jenkins } from "./presets/jenkins.ts";
+import { kubernetes } from "./presets/kubernetes.ts";
+import { nomad } from "./presets/nomad.ts";
+import { spiffe } from "./presets/spiffe.ts";
 
-/** What a CI system's tokens are known to be like, so that mayfly.yaml need not say it. */
-export interface Preset
-  extends Pick<Profile, "type" | "header" | "text" | "workload" | "job" | "maxLifetime" | "required" | "trust"> {
-  /** The claims that say whose job it is, ids before names. */
-  readonly identifying: readonly string[];
-}
+export const presetNames = [
+  "github",
+  "gitlab",
+  "buildkite",
+  "circleci",
+  "jenkins",
+  "bitbucket",
+  "azure-devops",
+  "azure-devops-entra",
+  "forgejo",
+  "google",
+  "kubernetes",
+  "spiffe",
+  "hcp-terraform",
+  "nomad",
+  "generic",
+] as const;
 
-const minute = 60_000;
+export type PresetName = (typeof presetNames)[number];
 
-/** GitHub's claims as its OpenID Connect reference lists them; all are strings, and ids decide. */
-const github: Preset = {
-  type: "JWT",
-  header: ["x5t"],
-  required: ["ref", "event_name"],
-  text: [
-    "repository",
-    "repository_owner",
-    "repository_owner_id",
-    "environment",
-    "job_workflow_ref",
-    "workflow_ref",
-    "ref_type",
-    "ref_protected",
-    "actor_id",
-  ],
-  workload: ["repository_id"],
-  identifying: ["repository_id", "repository_owner_id", "repository", "repository_owner", "sub"],
-  job: ["run_id", "run_attempt", "check_run_id"],
-  maxLifetime: 15 * minute,
-  trust: githubTrust,
+/** The CI systems that one line of mayfly.yaml makes work. */
+export const presets: Readonly<Record<PresetName, Preset>> = {
+  github,
+  gitlab,
+  buildkite,
+  circleci,
+  jenkins,
+  bitbucket,
+  "azure-devops": azureDevops,
+  "azure-devops-entra": azureDevopsEntra,
+  forgejo,
+  google,
+  kubernetes,
+  spiffe,
+  "hcp-terraform": hcpTerraform,
+  nomad,
+  generic,
 };
-
-const generic: Preset = {
-  type: "JWT",
-  header: ["x5t"],
-  required: [],
-  text: [],
-  workload: [],
-  identifying: ["sub"],
-  job: [],
-  maxLifetime: 60 * minute,
-  trust: () => "unknown",
-};
-
-export const presets = { github, generic } as const;
-
-/** Only someone who may write to the repository can cause these; an outsider's comment or pull request cannot. */
-const writersEvents: readonly unknown[] = [
-  "push",
-  "schedule",
-  "workflow_dispatch",
-  "repository_dispatch",
-  "release",
-  "deployment",
-  "merge_group",
-];
-
-/**
- * `pull_request_target` runs with the base branch's ref, so the event is asked before the ref. GitHub's claims do not tell a
- * fork's pull request from another: both are `pull_request`, and neither is ever `protected`.
- */
-function githubTrust(claims: Claims): Trust {
-  const event = claims["event_name"];
-  if (typeof event === "string" && event.startsWith("pull_request")) return "pull_request";
-  if (!writersEvents.includes(event)) return "unknown";
-  return claims["ref_protected"] === "true" ? "protected" : "branch";
-}

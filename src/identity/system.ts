@@ -1,35 +1,71 @@
-/** The CI systems that `--token auto` knows. */
-export type System = "github" | "gitlab" | "buildkite" | "kubernetes";
+/** The CI systems that are known to give their jobs an identity token, by the names of their presets. */
+export const systems = [
+  "forgejo",
+  "github",
+  "gitlab",
+  "buildkite",
+  "circleci",
+  "bitbucket",
+  "azure-devops",
+  "hcp-terraform",
+  "jenkins",
+  "nomad",
+  "spiffe",
+  "kubernetes",
+  "google",
+] as const;
 
-/** Where the hint for Kubernetes mounts the token. */
+export type System = (typeof systems)[number];
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where the lines for Kubernetes mount the token. */
 export const projectedToken = "/var/run/secrets/mayfly/token";
 
-/** Kubernetes last: the runners of the others often are pods. */
-export function detectSystem(environment: Readonly<Record<string, string | undefined>>, mounted: boolean): System | undefined {
-  if (environment["GITHUB_ACTIONS"] === "true") return "github";
-  if (environment["GITLAB_CI"] === "true" || environment["CUSTOM_ENV_GITLAB_CI"] === "true") return "gitlab";
-  if (environment["BUILDKITE"] === "true") return "buildkite";
-  return mounted || environment["KUBERNETES_SERVICE_HOST"] !== undefined ? "kubernetes" : undefined;
+export const titles: Readonly<Record<System, string>> = {
+  forgejo: "Forgejo Actions",
+  github: "GitHub Actions",
+  gitlab: "GitLab CI",
+  buildkite: "Buildkite",
+  circleci: "CircleCI",
+  bitbucket: "Bitbucket Pipelines",
+  "azure-devops": "Azure DevOps",
+  "hcp-terraform": "HCP Terraform",
+  jenkins: "Jenkins",
+  nomad: "Nomad",
+  spiffe: "SPIFFE",
+  kubernetes: "Kubernetes",
+  google: "Google Cloud",
+};
+
+const is = (name: string, value: string) => (environment: Environment) => environment[name] === value;
+const has = (name: string) => (environment: Environment) => (environment[name] ?? "") !== "";
+
+/**
+ * In this order: Forgejo's runner says that it is GitHub too, and the runners of all the others are often Nomad tasks, SPIFFE
+ * workloads or pods. Google is not among them: its metadata service answers every process of a machine, and so says nothing of a job.
+ */
+const marks: readonly (readonly [System, (environment: Environment) => boolean])[] = [
+  ["forgejo", is("FORGEJO_ACTIONS", "true")],
+  ["github", is("GITHUB_ACTIONS", "true")],
+  ["gitlab", is("GITLAB_CI", "true")],
+  ["gitlab", is("CUSTOM_ENV_GITLAB_CI", "true")],
+  ["buildkite", is("BUILDKITE", "true")],
+  ["circleci", is("CIRCLECI", "true")],
+  ["bitbucket", has("BITBUCKET_BUILD_NUMBER")],
+  ["azure-devops", is("TF_BUILD", "True")],
+  ["hcp-terraform", has("TFC_RUN_ID")],
+  ["jenkins", has("JENKINS_URL")],
+  ["nomad", has("NOMAD_ALLOC_ID")],
+  ["spiffe", has("SPIFFE_ENDPOINT_SOCKET")],
+  ["kubernetes", has("KUBERNETES_SERVICE_HOST")],
+];
+
+/** `mounted`: whether the projected token is there, which says more than a variable that a pod can be made without. */
+export function detectSystem(environment: Environment, mounted: boolean): System | undefined {
+  return marks.find(([, fits]) => fits(environment))?.[0] ?? (mounted ? "kubernetes" : undefined);
 }
 
-/** What to add so that the token is there: the lines themselves, to be pasted. */
-export const hints = {
-  none: "name the token's file: --token FILE. Known by themselves are GitHub Actions, GitLab CI, Buildkite and Kubernetes",
-  github: () => "add this to the job in the workflow file:\n  permissions:\n    id-token: write\n    contents: read",
-  gitlab: (audience: string) =>
-    `add this to the job in .gitlab-ci.yml:\n  id_tokens:\n    MAYFLY_ID_TOKEN:\n      aud: ${audience}`,
-  buildkite: (audience: string) =>
-    `put buildkite-agent on the job's PATH; this must work in its shell:\n  buildkite-agent oidc request-token --audience ${audience}`,
-  kubernetes: (audience: string) =>
-    [
-      "add this to the pod, and mount the volume at /var/run/secrets/mayfly:",
-      "  volumes:",
-      "    - name: mayfly-token",
-      "      projected:",
-      "        sources:",
-      "          - serviceAccountToken:",
-      "              path: token",
-      `              audience: ${audience}`,
-      "              expirationSeconds: 600",
-    ].join("\n"),
-} as const;
+export function isSystem(text: string): text is System {
+  return systems.some((system) => system === text);
+}

@@ -1,67 +1,150 @@
-import { errors, jwtVerify } from "jose";
-import { BrokerError, type Code } from "../errors.ts";
+import { compactVerify, errors, type VerifyOptions } from "jose";
+import { BrokerError } from "../errors.ts";
 import type { Secret } from "../secret.ts";
-import type { Clock } from "../time.ts";
+import type { Clock, Duration } from "../time.ts";
+import { isOf } from "./chosen.ts";
 import { identityOf } from "./claims.ts";
-import { discoverKeys } from "./discover.ts";
+import { discoverKeys, type Reading } from "./discover.ts";
 import type { Identity } from "./identity.ts";
-import { Keys, type KeysState } from "./keys.ts";
-import type { Fetch } from "./network.ts";
+import { type KeyHistory, keyName } from "./key-history.ts";
+import { KeyMemory } from "./key-memory.ts";
+import { Keys, type KeysState, rhythms } from "./keys.ts";
 import { type ParsedToken, parseToken } from "./parse.ts";
 import type { Profile } from "./profile.ts";
+import { checkTimes } from "./times.ts";
 
 export interface Verifier {
   /**
    * Who presents this token. Throws a `BrokerError` whose message is the code's own sentence: somebody who cannot sign learns
-   * nothing about what would have passed. `issuer-unavailable` says nothing against the token.
+   * nothing about what would have passed. `issuer-unavailable` and `key-held` say nothing against the token.
    */
   verify(token: Secret, signal: AbortSignal): Promise<Identity>;
-  /** Which issuers could be asked just now; for `status`. */
+  /** Which issuers could be asked just now, and with which keys their tokens are verified. */
   readiness(): readonly IssuerReadiness[];
+  /** Reads an issuer's keys anew, or those of all, within 2 s. */
+  readAnew(issuer: string | undefined): Promise<readonly IssuerReadiness[]>;
+  /** The held key of this id, by the name that says exactly which; throws `usage` where there is none. */
+  heldKey(issuer: string, kid: string): string;
+  /** Takes that key from now on. */
+  accept(key: string): void;
+  /** A run that goes on this long must bring a fresh token, again and again; undefined where its issuer asks for none. */
+  freshAfter(issuer: string): Duration | undefined;
+  /** Whom the tokens of each issuer must be made for. */
+  audiences(): readonly IssuerAudience[];
 }
 
 export interface IssuerReadiness {
   readonly issuer: string;
   readonly keys: KeysState;
+  /** Ids of the keys that may verify. */
+  readonly kids: readonly string[];
+  /** Ids of new keys that are not accepted yet. */
+  readonly held: readonly string[];
   readonly trouble: string | undefined;
 }
 
-export interface VerifierParts {
-  readonly profiles: readonly Profile[];
-  readonly fetch: Fetch;
-  readonly clock: Clock;
+export interface IssuerAudience {
+  readonly issuer: string;
+  readonly preset: string;
+  readonly audience: string;
 }
 
-interface Gate {
+export interface VerifierParts extends Reading {
+  readonly profiles: readonly Profile[];
+  readonly clock: Clock;
+  readonly history: KeyHistory;
+}
+
+/** One issuer's door: what is believed of it, and its keys. */
+export interface Gate {
   readonly profile: Profile;
   readonly keys: Keys;
+  readonly memory: KeyMemory;
+  readonly options: VerifyOptions;
 }
 
-export function createVerifier({ profiles, fetch, clock }: VerifierParts): Verifier {
-  const gates = profiles.map(
-    (profile): Gate => ({ profile, keys: new Keys((signal) => discoverKeys(profile, fetch, signal), clock) }),
-  );
+export function createVerifier({ profiles, clock, history, ...reading }: VerifierParts): Verifier {
+  const gates = gatesOf({ profiles, clock, history, ...reading });
   return {
-    async verify(token, signal) {
-      const parsed = parseToken(token);
-      // By the exact bytes of a claim that is not believed yet: it only chooses among the configured (RFC 8725 section 3.8).
-      const gate = gates.find(({ profile }) => profile.issuer === parsed.claims["iss"]);
-      if (gate === undefined) throw new BrokerError("token-issuer");
-      checkHeader(parsed, gate.profile);
-      await checkSigned(parsed, gate, { now: new Date(clock.now()), signal });
-      return identityOf(parsed, gate.profile);
+    verify: (token, signal) => verified(token, gates, { now: new Date(clock.now()), signal }),
+    readiness: () => gates.map(readinessOf),
+    async readAnew(issuer) {
+      const asked = gates.filter(({ profile }) => issuer === undefined || profile.name === issuer);
+      await Promise.all(asked.map(({ keys }) => keys.readAnew()));
+      return asked.map(readinessOf);
     },
-    readiness: () => gates.map(({ profile, keys }) => ({ issuer: profile.name, keys: keys.state, trouble: keys.trouble })),
+    heldKey(issuer, kid) {
+      const held = gates.find(({ profile }) => profile.name === issuer)?.keys.held.find((key) => key.kid === kid);
+      if (held !== undefined) return keyName(issuer, held);
+      throw new BrokerError("usage", `${issuer} has no new key ${kid} that is held back`, {
+        hint: "`mayfly keys refresh` lists those that are",
+      });
+    },
+    accept: (key) => gates.find(({ profile }) => key.startsWith(`${profile.name} `))?.memory.accept(key),
+    freshAfter: (issuer) => profiles.find(({ name }) => name === issuer)?.fresh,
+    audiences: () => profiles.map(({ name, preset, audience }) => ({ issuer: name, preset, audience })),
   };
 }
 
+export interface Moment {
+  readonly now: Date;
+  readonly signal: AbortSignal;
+}
+
+/** Every check, in its order. */
+export async function verified(token: Secret, gates: readonly Gate[], at: Moment): Promise<Identity> {
+  const parsed = parseToken(token);
+  const gate = gateFor(parsed, gates);
+  checkHeader(parsed, gate.profile);
+  await checkSigned(parsed, gate, at.signal);
+  checkTimes(parsed.claims, gate.profile, at.now);
+  return identityOf(parsed, gate.profile);
+}
+
+export function gatesOf({ profiles, clock, history, ...reading }: VerifierParts): readonly Gate[] {
+  return profiles.map((profile) => gateOf(profile, reading, { clock, history })).toSorted(issFirst);
+}
+
+/** That of the issuer whose token it says it is. */
+export function gateFor(parsed: ParsedToken, gates: readonly Gate[]): Gate {
+  const gate = gates.find(({ profile }) => isOf(profile, parsed.claims));
+  if (gate === undefined) throw new BrokerError("token-issuer");
+  return gate;
+}
+
+function gateOf(profile: Profile, reading: Reading, { clock, history }: Pick<VerifierParts, "clock" | "history">): Gate {
+  const { keys: source, name: issuer } = profile;
+  // What mayfly.yaml itself says was looked at by whoever wrote it.
+  const memory = new KeyMemory({ issuer, hold: source.kind === "inline" ? 0 : profile.hold, history, clock });
+  const load = (signal: AbortSignal) => discoverKeys(profile, reading, signal);
+  return {
+    profile,
+    memory,
+    keys: new Keys({ load, rhythm: rhythms[source.kind], memory, clock }),
+    options: { algorithms: [...profile.algorithms] },
+  };
+}
+
+/** A token that names an issuer is that issuer's, whatever its subject looks like. */
+function issFirst(a: Gate, b: Gate): number {
+  return Number(a.profile.chosenBy !== "iss") - Number(b.profile.chosenBy !== "iss");
+}
+
+function readinessOf({ profile, keys }: Gate): IssuerReadiness {
+  const held = keys.held.map(({ kid }) => kid);
+  const kids = keys.all.map(({ kid }) => kid).filter((kid) => !held.includes(kid));
+  return { issuer: profile.name, keys: keys.state, kids, held, trouble: keys.trouble };
+}
+
 /** No member that could change what is verified, such as `jwk`, `jku`, `x5u`, `crit` or `zip` (RFC 8725 section 3.10). */
-function checkHeader(parsed: ParsedToken, profile: Profile): void {
-  const { typ, others } = parsed.header;
+export function checkHeader(parsed: ParsedToken, profile: Profile): void {
+  const { alg, typ, others } = parsed.header;
   const malformed = (detail: string): BrokerError => new BrokerError("token-malformed", undefined, { detail });
   if (parsed.compact.length > profile.maxSize) throw malformed("longer than its profile allows");
   if (!isType(typ, profile.type)) throw malformed("a typ that its profile does not expect");
   if (others.some((name) => !profile.header.includes(name))) throw malformed("a header member that its profile does not know");
+  // Before its key is looked for: no request is ever made for a token that could not pass.
+  if (!profile.algorithms.includes(alg)) throw refused("an algorithm that its profile does not allow");
 }
 
 /** RFC 7515 section 4.1.9: a media type, without regard to case, `application/` left out or not. */
@@ -70,43 +153,20 @@ function isType(typ: string | undefined, expected: Profile["type"]): boolean {
   return typ.toLowerCase().replace(/^application\//, "") === expected.toLowerCase();
 }
 
-async function checkSigned(
-  parsed: ParsedToken,
-  gate: Gate,
-  at: { readonly now: Date; readonly signal: AbortSignal },
-): Promise<void> {
-  const { profile, keys } = gate;
+/**
+ * The signature alone, by jose. Claims are read by our own parser only, so that no two readers can differ about them. Rejects with
+ * `key-held` where the signature is good, and its key not accepted yet: a stranger who only names such a key learns nothing.
+ */
+export async function checkSigned(parsed: ParsedToken, { keys, options }: Gate, signal: AbortSignal): Promise<void> {
+  const { key, held } = await keys.find(parsed.header, signal);
   try {
-    await jwtVerify(parsed.compact, () => keys.find(parsed.header, at.signal), {
-      algorithms: [...profile.algorithms],
-      issuer: profile.issuer,
-      audience: profile.audience,
-      requiredClaims: ["exp", "iat", "sub"],
-      clockTolerance: profile.skew / 1000,
-      maxTokenAge: profile.maxAge / 1000,
-      currentDate: at.now,
-    });
+    await compactVerify(parsed.compact, key, options);
   } catch (error) {
-    throw refusal(error, at.signal);
+    throw refused(error instanceof errors.JOSEError ? error.code : "the signature cannot be checked");
   }
+  if (held) throw new BrokerError("key-held", undefined, { hint: "try again later; an operator can accept the key at once" });
 }
 
-/** jose's claim errors carry every claim, so they are read here and never passed on as a cause. */
-function refusal(error: unknown, signal: AbortSignal): unknown {
-  if (error instanceof BrokerError || signal.aborted) return error;
-  if (error instanceof errors.JWTExpired)
-    return refused(error.claim === "exp" ? "token-expired" : "token-lifetime", error.claim);
-  if (error instanceof errors.JWTClaimValidationFailed) return refused(claimCode(error), `${error.claim}: ${error.reason}`);
-  return refused("token-signature", error instanceof errors.JOSEError ? error.code : "the signature cannot be checked");
-}
-
-function refused(code: Code, detail: string): BrokerError {
-  return new BrokerError(code, undefined, { detail });
-}
-
-function claimCode(error: errors.JWTClaimValidationFailed): Code {
-  if (error.claim === "iss") return "token-issuer";
-  if (error.claim === "aud") return "token-audience";
-  const early = error.reason === "check_failed" && (error.claim === "nbf" || error.claim === "iat");
-  return early ? "token-not-yet-valid" : "token-claim";
+function refused(detail: string): BrokerError {
+  return new BrokerError("token-signature", undefined, { detail });
 }

@@ -18,7 +18,8 @@ interface Window {
 const mostPeers = 1_000;
 const everyoneElse = -1;
 
-export type DenialMark = ReadonlyMap<number, Window>;
+/** How much had changed by then. */
+export type DenialMark = number;
 
 /**
  * An append-only ledger must not be a way to fill the disk: who is denied again and again fills a counter instead. The
@@ -26,25 +27,31 @@ export type DenialMark = ReadonlyMap<number, Window>;
  */
 export class Denials {
   readonly #limit: DenialLimit;
-  #windows: ReadonlyMap<number, Window> = new Map();
+  readonly #windows = new Map<number, Window>();
+  /** What stood there before each change since the last `keep`: a flood must not cost a copy of all windows for each denial. */
+  readonly #before: { readonly peer: number; readonly window: Window | undefined }[] = [];
 
   constructor(limit: DenialLimit) {
     this.#limit = limit;
+  }
+
+  /** How many peers are told apart at the moment, those that share a window being one. */
+  get peers(): number {
+    return this.#windows.size;
   }
 
   /** Whether this denial is to be recorded in full. What windows have ended must have been taken first. */
   admit(peer: number, now: Instant): boolean {
     const key = this.#windows.has(peer) || this.#windows.size < mostPeers ? peer : everyoneElse;
     const window = this.#windows.get(key) ?? { from: now, seen: 0 };
-    this.#windows = new Map(this.#windows).set(key, { from: window.from, seen: window.seen + 1 });
+    this.#change(key, { from: window.from, seen: window.seen + 1 });
     return window.seen < this.#limit.most;
   }
 
   /** The counts of the windows that have ended, or of all when the ledger closes; they are then forgotten. */
   take(now: Instant, which: "ended" | "all" = "ended"): readonly DenialsCounted[] {
-    const isOver = (window: Window): boolean => which === "all" || this.#isOver(window, now);
-    const over = [...this.#windows].filter(([, window]) => isOver(window));
-    if (over.length > 0) this.#windows = new Map([...this.#windows].filter(([, window]) => !isOver(window)));
+    const over = [...this.#windows].filter(([, window]) => which === "all" || this.#isOver(window, now));
+    for (const [peer] of over) this.#change(peer, undefined);
     return over
       .filter(([, { seen }]) => seen > this.#limit.most)
       .map(([peer, { from, seen }]) => ({
@@ -58,11 +65,29 @@ export class Denials {
 
   /** For a write that may be undone: what is returned to is counted again. */
   mark(): DenialMark {
-    return this.#windows;
+    return this.#before.length;
   }
 
   returnTo(mark: DenialMark): void {
-    this.#windows = mark;
+    while (this.#before.length > mark) {
+      const last = this.#before.pop();
+      if (last !== undefined) this.#set(last.peer, last.window);
+    }
+  }
+
+  /** What has changed so far is durable: earlier marks are of no use any more. */
+  keep(): void {
+    this.#before.length = 0;
+  }
+
+  #change(peer: number, window: Window | undefined): void {
+    this.#before.push({ peer, window: this.#windows.get(peer) });
+    this.#set(peer, window);
+  }
+
+  #set(peer: number, window: Window | undefined): void {
+    if (window === undefined) this.#windows.delete(peer);
+    else this.#windows.set(peer, window);
   }
 
   /** A clock that jumped back ends the window too: it must not silence a peer for as long as the jump was. */

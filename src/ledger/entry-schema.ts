@@ -8,6 +8,7 @@ const text = z.string();
 const whole = z.int().nonnegative();
 const uid = z.int().min(-1);
 const code = z.custom<Code>((value) => typeof value === "string" && isCode(value), "not a known code");
+const peerSeen = z.strictObject({ uid, pid: whole, cgroup: text.nullable() });
 const handle = z.record(z.string(), z.string()).nullable();
 
 const started = z.strictObject({ kind: z.literal("started"), version: text, configuration: text, host: text });
@@ -21,7 +22,7 @@ const sessionOpened = z.strictObject({
   job: text,
   trust: text,
   token: id,
-  peer: uid,
+  peer: peerSeen,
   until: whole,
 });
 const sessionEnded = z.strictObject({
@@ -33,6 +34,7 @@ const runOpened = z.strictObject({
   kind: z.literal("run-opened"),
   run: id,
   session: id,
+  peer: peerSeen,
   template: text,
   step: text.nullable(),
   policy: text,
@@ -44,7 +46,7 @@ const denied = z.strictObject({
   denial: id,
   code,
   message: text,
-  peer: uid,
+  peer: peerSeen,
   issuer: text.nullable(),
   workload: text.nullable(),
   policy: text.nullable(),
@@ -84,10 +86,25 @@ const fenceRaised = z.strictObject({
 
 const operated = z.strictObject({
   kind: z.literal("operated"),
-  verb: z.enum(["revoke-lease", "reload", "drain"]),
+  verb: z.enum(["revoke-lease", "reload", "drain", "refresh-keys", "accept-key"]),
   about: text,
   who: text,
   why: text,
+});
+
+const identityRenewed = z.strictObject({
+  kind: z.literal("identity-renewed"),
+  session: id,
+  run: id,
+  token: id,
+  expiresAt: whole,
+});
+const issuerKeys = z.strictObject({
+  kind: z.literal("issuer-keys"),
+  issuer: text,
+  change: z.enum(["first", "added", "withdrawn", "replaced", "refused", "unreachable", "reachable"]),
+  keys: z.array(z.strictObject({ kid: text, thumbprint: text })),
+  why: text.nullable(),
 });
 
 const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
@@ -109,6 +126,8 @@ const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
   runEnded,
   fenceRaised,
   operated,
+  identityRenewed,
+  issuerKeys,
   z.strictObject({ kind: z.literal("audit-read"), peer: uid, what: text }),
   z.strictObject({ kind: z.literal("denials-counted"), peer: uid, count: whole, from: whole, to: whole }),
 ]);

@@ -22,14 +22,23 @@ export type Event =
       readonly job: string;
       readonly trust: string;
       readonly token: string;
-      readonly peer: number;
+      readonly peer: PeerSeen;
       readonly until: Instant;
+    }
+  /** The CI job proved itself afresh while its run went on: another token, the same workload and job. */
+  | {
+      readonly kind: "identity-renewed";
+      readonly session: string;
+      readonly run: string;
+      readonly token: string;
+      readonly expiresAt: Instant;
     }
   | { readonly kind: "session-ended"; readonly session: string; readonly why: SessionEnd }
   | {
       readonly kind: "run-opened";
       readonly run: string;
       readonly session: string;
+      readonly peer: PeerSeen;
       readonly template: string;
       readonly step: string | null;
       readonly policy: string;
@@ -41,7 +50,7 @@ export type Event =
       readonly denial: string;
       readonly code: Code;
       readonly message: string;
-      readonly peer: number;
+      readonly peer: PeerSeen;
       readonly issuer: string | null;
       readonly workload: string | null;
       readonly policy: string | null;
@@ -87,11 +96,21 @@ export type Event =
     }
   | {
       readonly kind: "operated";
-      readonly verb: "revoke-lease" | "reload" | "drain";
-      /** The lease, or `broker`. */
+      readonly verb: "revoke-lease" | "reload" | "drain" | "refresh-keys" | "accept-key";
+      /** The lease, the issuer, the issuer and its key, or `broker`. */
       readonly about: string;
       readonly who: string;
       readonly why: string;
+    }
+  /** What an issuer signs with changed, or cannot be learnt: whoever adds a key there can forge every token. */
+  | {
+      readonly kind: "issuer-keys";
+      readonly issuer: string;
+      readonly change: KeysChange;
+      /** Each key's id and its RFC 7638 thumbprint (SHA-256, base64url). */
+      readonly keys: readonly { readonly kid: string; readonly thumbprint: string }[];
+      /** In our words, never the issuer's. */
+      readonly why: string | null;
     }
   | { readonly kind: "audit-read"; readonly peer: number; readonly what: string }
   | {
@@ -101,6 +120,19 @@ export type Event =
       readonly from: Instant;
       readonly to: Instant;
     };
+
+/** Who was at the other end of the socket, as the kernel said it; `cgroup` is null where it could not be read. */
+export interface PeerSeen {
+  readonly uid: number;
+  readonly pid: number;
+  readonly cgroup: string | null;
+}
+
+/**
+ * `first`: the issuer's first set. `added`, `withdrawn`, `replaced` (the same kid, another key): against what was known. `refused`: a set
+ * without a usable key, so the old one stays. `unreachable` after the second failure in a row, `reachable` when that is over.
+ */
+export type KeysChange = "first" | "added" | "withdrawn" | "replaced" | "refused" | "unreachable" | "reachable";
 
 export type SessionEnd = "asked" | "expired" | "run-over" | "contained" | "unspent";
 export type Revoker = "job-end" | "sweeper" | "responder";

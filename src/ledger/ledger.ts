@@ -9,7 +9,7 @@ import type { Entry, Event } from "./entry.ts";
 export interface Ledger extends AsyncDisposable {
   /**
    * Appends all or nothing. Lease events also move the lease (`lease-unknown`, `lease-state`), `session-ended` and `run-ended` end
-   * theirs. Openings, intents and fences have methods of their own and are refused here. The entries are those of the events, then a
+   * theirs. Openings, renewals, intents and fences have methods of their own and are refused here. The entries are those of the events, then a
    * `session-ended` for each token that these failures freed; a denial of a peer that floods us is counted, and gives none.
    */
   append(events: readonly Event[]): Promise<readonly Entry[]>;
@@ -18,21 +18,28 @@ export interface Ledger extends AsyncDisposable {
   openSession(opening: SessionOpening): Promise<SessionRecord>;
   /** By the digest of its handle. Undefined when there is none. */
   findSession(handleDigest: string): Promise<SessionRecord | undefined>;
+  /** The tokens that are spent and have not been forgotten yet, in the order of their keys; what a store of several brokers is told. */
+  spentTokens(query: SpentTokensQuery): Promise<readonly SpentToken[]>;
 
   /**
    * Step 3 of the flow, in one transaction: the session is opened (where the run brings a token) or checked to be alive, the
    * fences of all `scopes` are read, the run and its intents are written. Refuses with `token-spent`, `session-ended` or `fenced`.
    */
   begin(run: RunOpening): Promise<Begun>;
+  /**
+   * The job proved itself afresh: its token is spent under the session that it belongs to. Refuses with `session-unknown`, with `session-ended`
+   * (the session, or this run of it), and with `token-spent`, the session's own token included.
+   */
+  renew(renewal: Renewal): Promise<void>;
+  /**
+   * Step 6, in one transaction: the fences of all `scopes` are read and each lease becomes `delivered`, or nothing is, with `fenced`, where
+   * one of them is closed or was raised above `fence`. Nothing may be handed over before it resolves.
+   */
+  deliver(delivery: DeliveryRecord): Promise<readonly Entry[]>;
   /** The highest fence over these scopes, and whether any of them is closed. */
   fence(scopes: readonly string[]): Promise<{ readonly fence: number; readonly closed: boolean }>;
   /** Raises the fence of a scope and closes it to new work, or (`closed: false`) opens it again; always recorded. */
-  raiseFence(raise: {
-    readonly scope: string;
-    readonly closed: boolean;
-    readonly who: string;
-    readonly why: string;
-  }): Promise<number>;
+  raiseFence(raise: FenceRaise): Promise<number>;
 
   /** Every lease that has not reached its end, oldest first: what a restarted broker must look after. */
   openLeases(): Promise<readonly LeaseRecord[]>;
@@ -62,6 +69,8 @@ export interface Ledger extends AsyncDisposable {
 export interface SessionRecord {
   readonly id: string;
   readonly peer: number;
+  /** The runner it is bound to; null where it is bound to the user alone. */
+  readonly cgroup: string | null;
   readonly until: Instant;
   readonly ended: boolean;
   /** The identity as JSON: a later run is decided afresh with exactly this, never with more. */
@@ -73,11 +82,27 @@ export interface SessionOpening {
   /** SHA-256, hex, of the handle: the ledger cannot open sessions. */
   readonly handleDigest: string;
   readonly peer: number;
+  readonly cgroup: string | null;
   readonly until: Instant;
   readonly identity: string;
   readonly event: Extract<Event, { kind: "session-opened" }>;
-  /** Kept until `forgetAfter`, when no clock would accept the token any more. */
-  readonly token: { readonly key: string; readonly forgetAfter: Instant };
+  readonly token: TokenSpent;
+}
+
+/** Which token, as `Identity.token.key` names it. Kept until `forgetAfter`, when no clock would accept it any more. */
+export interface TokenSpent {
+  readonly key: string;
+  readonly forgetAfter: Instant;
+}
+
+export interface SpentToken extends TokenSpent {
+  readonly session: string;
+}
+
+export interface SpentTokensQuery {
+  /** The key after which to begin; an empty one for the first page. */
+  readonly after: string;
+  readonly limit: number;
 }
 
 export interface RunOpening {
@@ -87,6 +112,25 @@ export interface RunOpening {
     | { readonly kind: "within"; readonly id: string };
   readonly scopes: readonly string[];
   readonly intents: readonly Extract<Event, { kind: "intent" }>[];
+}
+
+export interface Renewal {
+  readonly event: Extract<Event, { kind: "identity-renewed" }>;
+  readonly token: TokenSpent;
+}
+
+export interface DeliveryRecord {
+  readonly leases: readonly string[];
+  readonly scopes: readonly string[];
+  /** The run's own, from `begin`. */
+  readonly fence: number;
+}
+
+export interface FenceRaise {
+  readonly scope: string;
+  readonly closed: boolean;
+  readonly who: string;
+  readonly why: string;
 }
 
 export interface Begun {
@@ -129,7 +173,7 @@ export interface EntryQuery {
   readonly limit: number;
   readonly newestFirst?: boolean;
   readonly kinds?: readonly Event["kind"][];
-  /** Entries of this session, run, lease, denial, workload or fence's scope, and of whatever it brought about. */
+  /** Entries of this session, run, lease, denial, workload, fence's scope or `issuer:NAME`, and of whatever it brought about. */
   readonly about?: string;
 }
 

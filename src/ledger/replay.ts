@@ -10,6 +10,7 @@ export type Impossibility =
   | "run-unknown"
   | "run-repeated"
   | "run-ended-twice"
+  | "run-over"
   | "session-unknown"
   | "session-repeated"
   | "session-over"
@@ -18,7 +19,8 @@ export type Impossibility =
   | "fence-order";
 
 interface Session {
-  readonly token: string;
+  /** The token that opened it, and those that renewed it. */
+  readonly tokens: readonly string[];
   readonly over: boolean;
   readonly runs: number;
   /** Whether a lease of it was ever issued or unknown: its token can then never be free again. */
@@ -64,6 +66,8 @@ export class Replay {
     switch (event.kind) {
       case "session-opened":
         return this.#sessionOpened(event);
+      case "identity-renewed":
+        return this.#identityRenewed(event);
       case "session-ended":
         return this.#sessionEnded(event);
       case "run-opened":
@@ -80,9 +84,23 @@ export class Replay {
 
   #sessionOpened(event: Extract<Event, { kind: "session-opened" }>): Impossibility | undefined {
     if (this.#sessions.has(event.session)) return "session-repeated";
-    this.#sessions.set(event.session, { token: event.token, over: false, runs: 0, tainted: false });
-    if (this.#spent.has(event.token)) return "token-respent";
-    this.#spent.set(event.token, event.session);
+    this.#sessions.set(event.session, { tokens: [event.token], over: false, runs: 0, tainted: false });
+    return this.#spend(event.token, event.session);
+  }
+
+  #identityRenewed(event: Extract<Event, { kind: "identity-renewed" }>): Impossibility | undefined {
+    const [session, run] = [this.#sessions.get(event.session), this.#runs.get(event.run)];
+    if (session === undefined) return "session-unknown";
+    if (run?.session !== event.session) return "run-unknown";
+    this.#sessions.set(event.session, { ...session, tokens: [...session.tokens, event.token] });
+    const respent = this.#spend(event.token, event.session);
+    if (session.over) return "session-over";
+    return run.over ? "run-over" : respent;
+  }
+
+  #spend(token: string, session: string): Impossibility | undefined {
+    if (this.#spent.has(token)) return "token-respent";
+    this.#spent.set(token, session);
     return undefined;
   }
 
@@ -93,7 +111,7 @@ export class Replay {
     this.#sessions.set(event.session, { ...session, over: true });
     if (event.why !== "unspent") return undefined;
     if (session.tainted || session.runs > 1 || this.#openLeaseOf(event.session)) return "unspent-unfounded";
-    this.#spent.delete(session.token);
+    for (const token of session.tokens) this.#spent.delete(token);
     return undefined;
   }
 

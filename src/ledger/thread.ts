@@ -151,7 +151,10 @@ class ThreadedLedger implements Ledger {
 
   readonly openSession = this.#method("openSession");
   readonly findSession = this.#method("findSession");
+  readonly spentTokens = this.#method("spentTokens");
   readonly begin = this.#method("begin");
+  readonly renew = this.#method("renew");
+  readonly deliver = this.#method("deliver");
   readonly fence = this.#method("fence");
   readonly raiseFence = this.#method("raiseFence");
   readonly openLeases = this.#method("openLeases");

@@ -25,6 +25,10 @@ function denialLines(denial: Denial): readonly string[] {
   ];
 }
 
+export function traceText(trace: TemplateTrace): string {
+  return traceLines(trace).join("\n");
+}
+
 /** Every line that was read, the last one being why it stopped. */
 function traceLines({ template, matched, lines }: TemplateTrace): readonly string[] {
   const width = Math.max(0, ...lines.map(({ line }) => line.length));

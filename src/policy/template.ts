@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration } from "../time.ts";
+import { duration } from "../duration.ts";
 import type { WorkspaceMode } from "./grant.ts";
 import { whoSchema } from "./who.ts";
 

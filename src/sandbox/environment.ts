@@ -1,84 +1,4 @@
-/**
- * What never enters a job, whatever a template passes: a token that can mint more (the identity token's own request endpoint
- * above all), another system's standing credential, and variables that make a program load code before its own.
- * A name that ends in `*` stands for all that begin so.
- */
-export const deniedNames = {
-  github: [
-    "ACTIONS_ID_TOKEN_REQUEST_*",
-    "ACTIONS_RUNTIME_TOKEN",
-    "ACTIONS_CACHE_URL",
-    "ACTIONS_RESULTS_URL",
-    "ACTIONS_RUNTIME_URL",
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
-    "GH_ENTERPRISE_TOKEN",
-    "GITHUB_ENTERPRISE_TOKEN",
-  ],
-  gitlab: [
-    "CI_JOB_TOKEN",
-    "CI_JOB_JWT*",
-    "CI_REGISTRY_PASSWORD",
-    "CI_DEPLOY_PASSWORD",
-    "CI_BUILD_TOKEN",
-    "CI_DEPENDENCY_PROXY_PASSWORD",
-    "CI_REPOSITORY_URL",
-    "GITLAB_TOKEN",
-  ],
-  buildkite: ["BUILDKITE_AGENT_ACCESS_TOKEN", "BUILDKITE_AGENT_TOKEN", "BUILDKITE_AGENT_JOB_API_*"],
-  other: [
-    "CIRCLE_TOKEN",
-    "CIRCLE_OIDC_TOKEN*",
-    "SYSTEM_ACCESSTOKEN",
-    "SYSTEM_OIDCREQUESTURI",
-    "BITBUCKET_STEP_OIDC_TOKEN",
-    "DRONE_TOKEN",
-    "JENKINS_API_TOKEN",
-  ],
-  clouds: [
-    "AWS_*",
-    "AZURE_*",
-    "ARM_*",
-    "GOOGLE_*",
-    "GCLOUD_*",
-    "CLOUDSDK_*",
-    "VAULT_*",
-    "BAO_*",
-    "KUBECONFIG",
-    "NPM_TOKEN",
-    "NODE_AUTH_TOKEN",
-    "DOCKER_AUTH_CONFIG",
-    "SSH_AUTH_SOCK",
-    "MAYFLY_*",
-  ],
-  loaders: [
-    "LD_*",
-    "GCONV_PATH",
-    "NODE_OPTIONS",
-    "NODE_EXTRA_CA_CERTS",
-    "BASH_ENV",
-    "ENV",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "BASH_FUNC_*",
-    "PS4",
-    "PROMPT_COMMAND",
-    "IFS",
-    "PYTHONSTARTUP",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PERL5OPT",
-    "PERL5LIB",
-    "PERL5DB",
-    "RUBYOPT",
-    "RUBYLIB",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "GIT_*",
-    "TMPDIR",
-  ],
-} as const satisfies Readonly<Record<string, readonly string[]>>;
+import { deniedNames } from "./denied-names.ts";
 
 const denied: readonly string[] = Object.values(deniedNames).flat();
 
@@ -90,15 +10,25 @@ export function named(name: string, patterns: readonly string[]): boolean {
 /** GitLab's custom executor hands every variable of a job over a second time, behind this beginning. */
 const isDenied = (name: string): boolean => named(name.replace(/^CUSTOM_ENV_/, ""), denied) || named(name, denied);
 
+/**
+ * A JWT, alone or within a longer value: GitLab and Jenkins put identity tokens under names that the job chooses, so the value
+ * tells. GitLab's job tokens are one behind a prefix.
+ */
+const jwt = /(?:^|[^\w-])(?:\w{1,16}-)?eyJ[\w-]{8,}\.[\w-]+\./;
+
 /** The variables that a template lets pass, the denied ones left out even then. What cannot be a variable's name is dropped. */
 export function passed(
   environment: Readonly<Record<string, string>>,
   pass: readonly string[],
 ): Readonly<Record<string, string>> {
   const kept = Object.entries(environment).filter(
-    ([name, value]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0") && named(name, pass) && !isDenied(name),
+    ([name, value]) => isPassable(name, value) && named(name, pass) && !isDenied(name) && !jwt.test(value),
   );
   return Object.fromEntries(kept);
+}
+
+function isPassable(name: string, value: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0");
 }
 
 /** What every job has; it wins over what was passed, so that no runner can point a job's PATH or HOME elsewhere. */

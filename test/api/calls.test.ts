@@ -16,7 +16,7 @@ async function* starting(): AsyncGenerator<RunRequest> {
 test("a run that is over is not kept by the signal of the shutdown to come", async () => {
   const calls = new Calls();
   const parts = { broker: new EchoBroker(), calls, clock: systemClock };
-  const from = { peer: { uid: 1, gid: 1, pid: 1 }, signal: new AbortController().signal };
+  const from = { peer: { uid: 1, gid: 1, pid: 1, cgroup: undefined }, signal: new AbortController().signal };
   const cases: unknown[] = [];
   for await (const { message } of serveRun(parts, starting(), from)) cases.push(message?.case);
   expect(cases).toContain("result");

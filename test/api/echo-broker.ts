@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { RunClient } from "../../src/api/run.ts";
 import type { Broker, BrokerStatus, Client, RunAsk, RunResult } from "../../src/contract.ts";
 import { BrokerError } from "../../src/errors.ts";
 import type { LeaseRecord } from "../../src/ledger/ledger.ts";
@@ -64,6 +63,23 @@ export class EchoBroker implements Broker {
     return { fence: 7, runsEnded: 1, leasesRevoked: 2 };
   }
 
+  async refreshKeys(ask: Parameters<Broker["refreshKeys"]>[0]): ReturnType<Broker["refreshKeys"]> {
+    this.changes.push(ask);
+    return [
+      { issuer: "github", state: "ready", kids: ["k1"], held: ["k2"], trouble: undefined },
+      { issuer: "gitlab", state: "stale", kids: ["g1"], held: [], trouble: "no answer within 5000 ms" },
+    ].filter(({ issuer }) => ask.issuer === undefined || ask.issuer === issuer);
+  }
+
+  async acceptKey(ask: Parameters<Broker["acceptKey"]>[0]): Promise<void> {
+    if (ask.kid !== "k2") throw new BrokerError("usage", "no new key of github with this id is held back");
+    this.changes.push(ask);
+  }
+
+  audiences(): ReturnType<Broker["audiences"]> {
+    return [{ issuer: "github", preset: "github", audience: "https://broker.example" }];
+  }
+
   async revokeLease(ask: Parameters<Broker["revokeLease"]>[0]): Promise<LeaseRecord> {
     if (ask.lease !== "lease-1") throw new BrokerError("lease-unknown");
     this.changes.push(ask);
@@ -105,13 +121,8 @@ export class EchoBroker implements Broker {
 }
 
 async function freshTokenFor(client: Client): Promise<void> {
-  if (!isRunClient(client)) return;
   const token = await client.freshToken(1_800_000_000_000);
   await client.output("stderr", Buffer.from(`fresh: ${token.use(String)}\n`));
-}
-
-function isRunClient(client: Client): client is RunClient {
-  return "freshToken" in client;
 }
 
 async function feed(client: Client, stdin: Writable): Promise<void> {

@@ -192,7 +192,7 @@ describe("a read", () => {
         denial: "den-7",
         code: "claim-mismatch",
         message: "m",
-        peer: 1,
+        peer: { uid: 1, pid: 7, cgroup: null },
         issuer: "github",
         workload: "github:1",
         policy: "ab",

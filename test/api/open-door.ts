@@ -8,6 +8,7 @@ import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { fromConnectError } from "../../src/api/failure.ts";
 import { createDoor, type Door, type DoorParts } from "../../src/api/server.ts";
+import type { Group } from "../../src/api/socket-file.ts";
 import type { BrokerError } from "../../src/errors.ts";
 import { loadOrCreateSigningKey } from "../../src/ledger/keys.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
@@ -66,7 +67,16 @@ export async function openDoor(parts: Partial<Pick<DoorParts, "clock" | "sockets
 
 export function ownSockets(folder: string): DoorParts["sockets"] {
   const gid = process.getgid?.() ?? 0;
-  return { folder, group: gid, broker: gid, audit: gid, control: gid };
+  return socketsOf(folder, [gid, gid, gid], gid);
+}
+
+/** One group for the folder, and for the broker's, the auditors' and the responders' socket one each. */
+export function socketsOf(
+  folder: string,
+  [broker, audit, control]: readonly [Group, Group, Group],
+  group: Group,
+): DoorParts["sockets"] {
+  return { folder, group, broker: { group: broker }, audit: { group: audit }, control: { group: control } };
 }
 
 /** A clock on which every wait is so many times shorter. */

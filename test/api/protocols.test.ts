@@ -9,7 +9,8 @@ import { BrokerService } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
 import { grpcClient, openDoor, post } from "./open-door.ts";
 
 const status = "/mayfly.v1.BrokerService/GetStatus";
-const expected = { version: "0.1.0", draining: false, running: 0, capacity: 4 };
+const audiences = [{ issuer: "github", preset: "github", audience: "https://broker.example" }];
+const expected = { version: "0.1.0", draining: false, running: 0, capacity: 4, audiences };
 
 describe("one socket", () => {
   test("speaks HTTP/1.1 with JSON, HTTP/2 with Connect, and gRPC", async () => {

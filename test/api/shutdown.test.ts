@@ -1,8 +1,11 @@
+import { readdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { openClient } from "../../src/api/client.ts";
 import { BrokerService, type RunResponse } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
-import { openDoor, refusal } from "./open-door.ts";
+import { ControlService } from "../../src/api/gen/mayfly/v1/control_pb.ts";
+import { openDoor, ownSockets, refusal } from "./open-door.ts";
 
 async function* start(command: readonly string[]) {
   const value = {
@@ -44,20 +47,24 @@ describe("a door that closes", () => {
     expect(open.broker.ended).toEqual(["cancelled"]);
   });
 
-  test("gives its place to a successor at once", async () => {
+  test("lets what still runs be contained until the end, and gives its place to a successor then", async () => {
     await using open = await openDoor();
     using client = openClient(BrokerService, open.door.paths.broker);
-    const running = last(client.call.run(start(["sleep", "0.5"])));
+    const running = last(client.call.run(start(["sleep", "0.8"])));
     await sleep(200);
     const closed = open.door.close(5_000);
     await sleep(50);
-    const { folder } = { folder: open.door.paths.broker.replace("/broker.sock", "") };
-    const gid = process.getgid?.() ?? 0;
-    await using successor = await openDoor({ sockets: { folder, group: gid, broker: gid, audit: gid, control: gid } });
-    using other = openClient(BrokerService, successor.door.paths.broker);
-    expect(await other.call.getStatus({})).toMatchObject({ version: "0.1.0" });
+    const folder = dirname(open.door.paths.broker);
+    expect(await readdir(folder)).toEqual(["control.sock"]);
+    using control = openClient(ControlService, open.door.paths.control);
+    const asked = { who: "ann", why: "incident 7" };
+    expect(await control.call.contain({ scope: "all", closed: true, ...asked })).toMatchObject({ runsEnded: 1 });
+    await expect(openDoor({ sockets: ownSockets(folder) })).rejects.toMatchObject({ code: "socket-in-use" });
     expect(await running).toMatchObject({ case: "result" });
     await closed;
+    expect(await readdir(folder)).toEqual([]);
+    await using successor = await openDoor({ sockets: ownSockets(folder) });
+    using other = openClient(BrokerService, successor.door.paths.broker);
     expect(await other.call.getStatus({})).toMatchObject({ version: "0.1.0" });
   });
 

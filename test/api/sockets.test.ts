@@ -9,7 +9,7 @@ import { openClient } from "../../src/api/client.ts";
 import { BrokerService } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
 import type { DoorParts } from "../../src/api/server.ts";
 import type { BrokerError } from "../../src/errors.ts";
-import { type OpenDoor, openDoor, ownSockets } from "./open-door.ts";
+import { type OpenDoor, openDoor, ownSockets, socketsOf } from "./open-door.ts";
 
 const asRoot = process.getuid?.() === 0;
 const mode = async (path: string) => ((await lstat(path)).mode & 0o7777).toString(8);
@@ -43,7 +43,7 @@ describe("the sockets", () => {
     await inFolder(async (folder) => {
       const run = join(folder, "run");
       await using open = await openDoor({
-        sockets: { folder: run, group: 61_000, broker: 61_001, audit: "daemon", control: 61_003 },
+        sockets: socketsOf(run, [61_001, "daemon", 61_003], 61_000),
       });
       const groups = await Promise.all([run, ...Object.values(open.door.paths)].map(async (path) => (await lstat(path)).gid));
       expect(groups).toEqual([61_000, 61_001, 1, 61_003]);
@@ -144,7 +144,7 @@ describe("the sockets", () => {
 
   test("of a group that does not exist are refused by name", async () => {
     await inFolder(async (folder) => {
-      const sockets = { ...ownSockets(join(folder, "run")), audit: "no-such-group" };
+      const sockets = { ...ownSockets(join(folder, "run")), audit: { group: "no-such-group" } };
       expect(await shut(sockets)).toMatchObject({
         code: "config-invalid",
         message: "there is no group named no-such-group in /etc/group",
@@ -158,7 +158,7 @@ describe("who calls", () => {
     await inFolder(async (folder) => {
       await chmod(folder, 0o755);
       await using open = await openDoor({
-        sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_000, audit: 61_000, control: 61_000 },
+        sockets: socketsOf(join(folder, "run"), [61_000, 61_000, 61_000], 61_000),
       });
       const body = JSON.stringify({ limit: 1 });
       const curl = [
@@ -190,7 +190,7 @@ describe("who calls", () => {
     await inFolder(async (folder) => {
       await chmod(folder, 0o755);
       await using open = await openDoor({
-        sockets: { folder: join(folder, "run"), group: 61_000, broker: 61_001, audit: 61_000, control: 61_000 },
+        sockets: socketsOf(join(folder, "run"), [61_001, 61_000, 61_000], 61_000),
       });
       const tries = async (path: string): Promise<unknown> => {
         const curl = ["curl", "-s", "--unix-socket", path, "http://localhost/"];

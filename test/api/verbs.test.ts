@@ -37,6 +37,8 @@ const bodies: Readonly<Record<string, object>> = {
   ExplainDenial: { denial: "den-1" },
   Contain: { scope: "all", closed: true, who: "ann", why: "test" },
   RevokeLease: { lease: "lease-1", who: "ann", why: "test" },
+  RefreshKeys: { who: "ann", why: "test" },
+  AcceptKey: { issuer: "github", kid: "k2", who: "ann", why: "test" },
   Reload: { who: "ann", why: "test" },
   Drain: { who: "ann", why: "test" },
 };
@@ -60,7 +62,7 @@ describe("every verb at every socket", () => {
         denial: "den-1",
         code: "no-match",
         message: "m",
-        peer: 1,
+        peer: { uid: 1, pid: 7, cgroup: null },
         issuer: null,
         workload: null,
         policy: null,

@@ -16,6 +16,8 @@ const verbs = [
   "contain",
   "check",
   "keys show",
+  "keys refresh",
+  "keys accept",
   "reload",
   "drain",
 ] as const;
@@ -68,11 +70,15 @@ describe("a wrong command line", () => {
       "mayfly: option '--state <state>' argument 'dead' is invalid",
     ],
     [
-      "a session and a token",
-      ["run", "--session", "x", "--token", "auto", "--", "true"],
-      "mayfly: a run has a session or a token, not both\n",
+      "a session, and a token from stdin",
+      ["run", "--session", "x", "--token", "-", "--", "true"],
+      "mayfly: a run within a session takes no token from stdin: its stdin is the job's\n",
     ],
-    ["nothing to explain", ["explain"], "mayfly: name a denial's id, or a file of claims with --claims\n"],
+    [
+      "nothing to explain",
+      ["explain"],
+      "mayfly: name a denial's id, a token with --token-file, or a file of claims with --claims\n",
+    ],
     ["a receipt without a key", ["audit", "verify", "x.tlog-proof"], "mayfly: a receipt is checked with a key\n"],
     [
       "a socket that no kernel opens",

@@ -35,7 +35,7 @@ export async function mayfly(args: readonly string[], around: Surroundings = {})
       exit = code;
     },
   };
-  await runProgram(io, args, { version: "0.1.0", types: () => Promise.resolve(catalogue), processes: [] });
+  await runProgram(io, args, { version: "0.1.0", types: () => Promise.resolve(catalogue), processes: {} });
   return { stdout: stdout.text(), stderr: stderr.text(), exit };
 }
 

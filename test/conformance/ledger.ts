@@ -4,6 +4,7 @@ import { pagesOf, verifyLog } from "../../src/ledger/verify.ts";
 import { noon } from "../ledger/fixture.ts";
 import { leasesPromises } from "./ledger/leases.ts";
 import { logPromises } from "./ledger/log.ts";
+import { renewalsPromises } from "./ledger/renewals.ts";
 import { sessionsPromises } from "./ledger/sessions.ts";
 import type { LedgerUnderTest } from "./ledger/under-test.ts";
 
@@ -19,7 +20,7 @@ export function ledgerConformance(name: string, start: () => Promise<LedgerUnder
       await under[Symbol.asyncDispose]();
       expect(report.findings).toEqual([]);
     });
-    for (const promises of [logPromises, sessionsPromises, leasesPromises]) promises(() => under);
+    for (const promises of [logPromises, sessionsPromises, renewalsPromises, leasesPromises]) promises(() => under);
   });
 }
 

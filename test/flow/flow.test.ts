@@ -149,7 +149,9 @@ describe("two steps of one CI job", () => {
     const ended = await host.asRunner(["session", "end", `@${stolen}`], { uid: users.stranger });
     expect(ended.code).toBe(120);
     const [, id = ""] = /(den-[0-9a-f]+)/.exec(ended.stderr) ?? [];
-    expect(await entriesAbout(id)).toMatchObject([{ kind: "denied", event: { code: "session-peer", peer: users.stranger } }]);
+    expect(await entriesAbout(id)).toMatchObject([
+      { kind: "denied", event: { code: "session-peer", peer: { uid: users.stranger } } },
+    ]);
   }, 60_000);
 
   test("a pinned step runs its own command and no other", async () => {
@@ -287,7 +289,10 @@ describe("a refusal gives one clear line, its own code and an entry, and leaves 
       const failure = JSON.parse(readFileSync(result, "utf8")) as { readonly code: string; readonly id: string };
       expect(failure).toMatchObject({ kind: "failed", code });
       if (opened === true) expect((await newest()).event).toMatchObject({ outcome: "refused", code });
-      else expect(await entriesAbout(failure.id)).toMatchObject([{ kind: "denied", event: { code, peer: users.runner } }]);
+      else
+        expect(await entriesAbout(failure.id)).toMatchObject([
+          { kind: "denied", event: { code, peer: { uid: users.runner } } },
+        ]);
       expect(traces(host.broker)).toEqual(before);
     },
     60_000,

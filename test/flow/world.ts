@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failpoint } from "../../src/failpoint.ts";
+import type { HostCgroup } from "../host-cgroup.ts";
 import { FaultProxy } from "../servers/fault-proxy.ts";
 import { type Issuer, startIssuer } from "../servers/issuer.ts";
 import { type OpenBao, startOpenBao, trustBroker } from "../servers/openbao.ts";
@@ -78,16 +79,26 @@ export class Host implements AsyncDisposable {
     this.#upstreams = upstreams;
   }
 
-  /** With a broker that OpenBao trusts, started once and stopped again. */
-  static async create(upstreams: Upstreams, templates: Readonly<Record<string, string>>): Promise<Host> {
+  /** With a broker that is running, and of which OpenBao knows nothing. */
+  static async unknown(
+    upstreams: Upstreams,
+    templates: Readonly<Record<string, string>>,
+    own: (host: Host) => OwnConfig,
+  ): Promise<Host> {
     const host = new Host(upstreams);
     chmodSync(host.folder, 0o711);
     mkdirSync(join(host.folder, "templates"));
     mkdirSync(join(host.folder, "builds"));
     for (const [name, content] of Object.entries(templates))
       writeFileSync(join(host.folder, "templates", `${name}.yaml`), content, { mode: 0o644 });
-    writeFileSync(host.config, configOf(host, upstreams), { mode: 0o644 });
+    writeFileSync(host.config, configOf(host, upstreams, own(host)), { mode: 0o644 });
     await host.start();
+    return host;
+  }
+
+  /** With a broker that is running, and that OpenBao trusts. */
+  static async create(upstreams: Upstreams, templates: Readonly<Record<string, string>>): Promise<Host> {
+    const host = await Host.unknown(upstreams, templates, () => ({}));
     const keys = JSON.parse((await host.asRoot(["keys", "show", "--json", "--config", host.config])).stdout) as {
       readonly proofs: { readonly pem: string; readonly issuer: string };
     };
@@ -137,8 +148,13 @@ export class Host implements AsyncDisposable {
     return heard(this.spawnRunner(args, how));
   }
 
-  spawnRunner(args: readonly string[], { cwd = this.folder, uid = users.runner, env = {} }: Calling = {}): ChildProcess {
-    return spawn(process.execPath, [asUser, String(uid), String(uid), String(users.group), ...args], {
+  spawnRunner(
+    args: readonly string[],
+    { cwd = this.folder, uid = users.runner, env = {}, inside }: Calling = {},
+  ): ChildProcess {
+    const command = [process.execPath, asUser, String(uid), String(uid), String(users.group), ...args];
+    const [program = "", ...rest] = inside?.holding(command) ?? command;
+    return spawn(program, rest, {
       cwd,
       env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run, ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -196,6 +212,8 @@ export interface Calling {
   readonly cwd?: string;
   readonly uid?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** The control group of the runner; left out, the tests' own. */
+  readonly inside?: HostCgroup;
 }
 
 /** `mayfly serve` with the sandboxd that it started. */
@@ -227,7 +245,7 @@ export class BrokerProcess {
     });
     const broker = new BrokerProcess(child, stops);
     const ready = until(
-      async () => existsSync(join(host.run, "broker.sock")) && (await host.asRoot(["status"])).code === 0,
+      async () => existsSync(join(host.run, "broker.sock")) && (await host.asRoot(["status", "--full"])).code === 0,
       30_000,
     );
     if (await Promise.race([ready.then(() => true), broker.#ended.then(() => false)])) return broker;
@@ -288,16 +306,26 @@ export async function until(holds: () => boolean | Promise<boolean>, millisecond
   }
 }
 
-function configOf(host: Host, { issuer, proxy }: Upstreams): string {
+/** What one of several brokers does not have in common with the others. */
+export interface OwnConfig {
+  readonly origin?: string;
+  /** Whom `broker.sock` is for. */
+  readonly callers?: string;
+  /** Lines of mayfly.yaml. */
+  readonly more?: string;
+}
+
+function configOf(host: Host, { issuer, proxy }: Upstreams, own: OwnConfig): string {
+  const { origin = "broker.test/ledger", callers = users.group, more = "" } = own;
   return `version: 1
 user: ${users.broker}
 state: ${host.state}
 run: ${host.run}
 templates: ${join(host.folder, "templates")}
-sockets: { group: ${users.group}, broker: ${users.group}, audit: ${users.auditors}, control: ${users.responders} }
-identity: { url: "https://broker.test", origin: broker.test/ledger }
+sockets: { group: ${users.group}, broker: ${callers}, audit: ${users.auditors}, control: ${users.responders} }
+identity: { url: "https://broker.test", origin: ${origin} }
 issuers:
-  ci: { preset: github, url: "${issuer.url}", audience: "${audience}", allowPrivate: true }
+  ci: { preset: github, url: "${issuer.url}", audience: "${audience}", allow_private: true }
 providers:
   local: { type: local }
   bao:
@@ -310,5 +338,6 @@ providers:
 leases: { patience: 3s, sweep: 500ms }
 sandbox: { workspaces: ["${join(host.folder, "builds")}"], jobs: 4 }
 log: debug
+${more}
 `;
 }

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { inspectKey } from "../../src/identity/hygiene.ts";
+import { inspectKey, type KeyRules } from "../../src/identity/hygiene.ts";
 import type { Json } from "../../src/identity/json.ts";
 import { readKeySet } from "../../src/identity/keyset.ts";
-import { type Algorithm, algorithms } from "../../src/identity/profile.ts";
+import { algorithms } from "../../src/identity/profile.ts";
 import { ecKey, rsaKey } from "./issuer.ts";
 
 type Jwk = Readonly<Record<string, Json>>;
@@ -29,9 +29,21 @@ const evenModulus = () => {
   return n.toString("base64url");
 };
 
-async function verdict(jwk: Json, allowed: readonly Algorithm[] = algorithms): Promise<string> {
-  const set = { keys: [jwk] };
-  return readKeySet(Buffer.from(JSON.stringify(set)), allowed).then(
+const read = (keys: readonly Json[], rules: Partial<KeyRules> = {}) =>
+  readKeySet(Buffer.from(JSON.stringify({ keys })), { algorithms, keyUse: "sig", ...rules });
+
+/** 1 modulo each of the generator's primes, which is the zeroth power of 65537: the mark of CVE-2017-15361, by its definition. */
+const withRocaMark = () => {
+  const primes = Array.from({ length: 165 }, (_, nth) => nth + 3).filter((n) =>
+    [2, 3, 5, 7, 11].every((d) => n === d || n % d !== 0),
+  );
+  const step = primes.reduce((product, prime) => product * BigInt(prime), 2n);
+  const n = (2n ** 2047n / step + 1n) * step + 1n;
+  return Buffer.from(n.toString(16), "hex").toString("base64url");
+};
+
+async function verdict(jwk: Json, rules: Partial<KeyRules> = {}): Promise<string> {
+  return read([jwk], rules).then(
     () => "usable",
     (error: unknown) => (error instanceof Error ? error.message.replace("no usable key: ", "") : "?"),
   );
@@ -59,15 +71,16 @@ describe("keys that may not", () => {
     ["an even e", { ...rsa, e: "AQAA" }, "unsafe exponent"],
     ["e as long as n", { ...rsa, e: String(rsa["n"]) }, "unsafe exponent"],
     ["an even n", { ...rsa, n: evenModulus() }, "even modulus"],
+    ["an n of the generator of CVE-2017-15361", { ...rsa, n: withRocaMark() }, "ROCA"],
     ["an n with padding", { ...rsa, n: `${String(rsa["n"])}==` }, "not an RSA key"],
     ["no n", without(rsa, "n"), "not an RSA key"],
     ["a private key", privateRsa, "private part was published"],
     ["only its d", { ...rsa, d: "AQAB" }, "private part was published"],
     ["a secret beside a public key", { ...rsa, k: "AAAA" }, "private part was published"],
-    ["a symmetric key", { kty: "oct", kid: "h", k: "AAAA" }, "private part was published"],
+    ["a symmetric key", { kty: "oct", kid: "h", k: "AAAA" }, "no allowed algorithm"],
     ["a symmetric key that calls itself HS256", { kty: "oct", kid: "h", alg: "HS256", k: "AAAA" }, "another algorithm"],
-    ["for encryption", { ...rsa, use: "enc" }, "not for signatures"],
-    ["a use that is a list", { ...rsa, use: ["sig"] }, "not for signatures"],
+    ["for encryption", { ...rsa, use: "enc" }, "not for signing tokens"],
+    ["a use that is a list", { ...rsa, use: ["sig"] }, "not for signing tokens"],
     ["key_ops without verify", { ...rsa, key_ops: ["encrypt"] }, "not for verifying"],
     ["empty key_ops", { ...rsa, key_ops: [] }, "not for verifying"],
     ["key_ops that are text", { ...rsa, key_ops: "verify" }, "not for verifying"],
@@ -83,6 +96,8 @@ describe("keys that may not", () => {
       "does not import",
     ],
     ["no kid", without(rsa, "kid"), "no kid"],
+    ["a kid of 257 characters", { ...rsa, kid: "k".repeat(257) }, "no kid that a token can name"],
+    ["a kid with a blank", { ...rsa, kid: "a b" }, "no kid that a token can name"],
     ["a kid that is a number", { ...rsa, kid: 7 }, "no kid"],
     ["text", "key", "not an object"],
     ["Ed25519 with 31 bytes", { ...ed, x: Buffer.alloc(31, 1).toString("base64url") }, "not an Ed25519 key"],
@@ -114,18 +129,79 @@ describe("keys that may not", () => {
   });
 
   it("a good key for an algorithm that the profile does not allow", async () => {
-    expect(await verdict(ec, ["RS256"])).toContain("another algorithm");
-    expect(await verdict(without(ec, "alg"), ["RS256"])).toContain("no allowed algorithm");
+    expect(await verdict(ec, { algorithms: ["RS256"] })).toContain("another algorithm");
+    expect(await verdict(without(ec, "alg"), { algorithms: ["RS256"] })).toContain("no allowed algorithm");
   });
 
-  it("are left out, and the good one beside them is used", async () => {
-    const set = await readKeySet(Buffer.from(JSON.stringify({ keys: [small, rsa, { ...ec, use: "enc" }] })), algorithms);
-    expect([...set.kids]).toEqual(["r"]);
-    expect(set.unfit).toEqual(["an RSA key of another size than 2048 to 8192 bits", "not for signatures"]);
+  it("are left out, and the good one beside them is used; what is meant for something else is not worth a word", async () => {
+    const set = await read([small, rsa, { ...ec, use: "enc" }, { ...ec, alg: "HS256" }]);
+    expect([...set.byKid.keys()]).toEqual(["r"]);
+    expect(set.unfit).toEqual(["an RSA key of another size than 2048 to 8192 bits"]);
+  });
+
+  it("two keys without a kid are none, and neither is one of them", async () => {
+    await expect(read([without(rsa, "kid"), without(ec, "kid")])).rejects.toThrow(
+      "no usable key: no kid that a token can name",
+    );
+    expect([...(await read([without(rsa, "kid"), ec])).byKid.keys()]).toEqual(["e"]);
   });
 
   it("only the members that matter reach the library", () => {
-    const inspected = inspectKey({ ...rsa, x5u: "https://evil.example", ext: true }, algorithms);
+    const inspected = inspectKey({ ...rsa, x5u: "https://evil.example", ext: true }, { algorithms, keyUse: "sig" });
     expect(inspected.kind === "usable" && Object.keys(inspected.jwk).sort()).toEqual(["alg", "e", "kid", "kty", "n"]);
+  });
+});
+
+describe("a SPIFFE bundle", () => {
+  const svid: Jwk = { ...without(ec, "alg"), use: "jwt-svid" };
+  const x509 = { ...without(p384, "kid"), use: "x509-svid", x5c: ["AAAA"] };
+
+  it("gives the keys of its tokens, without a word about those of its certificates", async () => {
+    const set = await read([x509, svid], { keyUse: "jwt-svid" });
+    expect([...set.byKid.keys()]).toEqual(["e"]);
+    expect(set.unfit).toEqual([]);
+  });
+
+  it.each<[string, Jwk, KeyRules["keyUse"]]>([
+    ["an issuer's own keys are not for it", ec, "jwt-svid"],
+    ["its keys are not for other issuers", svid, "sig"],
+  ])("%s", async (_, jwk, keyUse) => {
+    expect(await verdict(jwk, { keyUse })).toBe("not for signing tokens");
+  });
+});
+
+describe("a key that is found", () => {
+  const query = (kid: string, alg: string) => async () => (await read([without(rsa, "alg"), ec])).find({ kid, alg });
+
+  it("was imported once for each algorithm that it may be used with", async () => {
+    const set = await read([without(rsa, "alg"), { ...rsa, kid: "one" }]);
+    expect(set.byKid.get("r")?.byAlgorithm.size).toBe(6);
+    expect([...(set.byKid.get("one")?.byAlgorithm.keys() ?? [])]).toEqual(["RS256"]);
+    expect(set.find({ kid: "r", alg: "PS384" })).toMatchObject({
+      type: "public",
+      algorithm: { name: "RSA-PSS", hash: { name: "SHA-384" } },
+    });
+    expect(set.find({ kid: "r", alg: "PS384" })).toBe(set.find({ kid: "r", alg: "PS384" }));
+  });
+
+  it.each([
+    ["another kid", "x", "RS256"],
+    ["another algorithm", "e", "RS256"],
+    ["an algorithm that is none", "r", "none"],
+    ["a kid that every object has", "constructor", "RS256"],
+  ])("not under %s", async (_, kid, alg) => {
+    await expect(query(kid, alg)()).rejects.toMatchObject({ code: "token-signature", detail: "its issuer has no such key" });
+  });
+
+  it("has the thumbprint of RFC 7638 section 3.1", async () => {
+    const example = {
+      kty: "RSA",
+      n: "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+      e: "AQAB",
+      alg: "RS256",
+      kid: "2011-04-29",
+    };
+    const set = await read([example]);
+    expect(set.byKid.get("2011-04-29")?.thumbprint).toBe("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
   });
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { JsonRefused, readJson } from "../../src/identity/json.ts";
+import { type Json, JsonRefused, readJson } from "../../src/identity/json.ts";
+import { readPlainly } from "./plain-reader.ts";
 
 const read = (text: string) => readJson(Buffer.from(text));
 
@@ -16,6 +17,57 @@ function reason(text: string | Uint8Array): string {
 
 const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
 
+const names = [
+  '"a"',
+  '"b"',
+  '"\\u0061"',
+  '"a:"',
+  '"a\\""',
+  '"\\\\"',
+  '""',
+  '"__proto__"',
+  '"\\u005f_proto__"',
+  '"toString"',
+  '"é"',
+  '"0"',
+];
+const scalars = [
+  "1",
+  "-0",
+  "9007199254740993",
+  "1e400",
+  "01",
+  "true",
+  "null",
+  '"x"',
+  '"\\ud83d\\ude00"',
+  '"\\ud83d"',
+  '"\\u0000"',
+  '"\x7f"',
+  '":{"',
+  "",
+  "nul",
+];
+
+/** JSON and nearly JSON, its members named alike in several spellings. */
+const { value: oddText } = fc.letrec<{ value: string; member: string }>((tie) => ({
+  member: fc.tuple(fc.constantFrom(...names), tie("value")).map(([name, value]) => `${name}:${value}`),
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc.constantFrom(...scalars),
+    fc.array(tie("value"), { maxLength: 3 }).map((values) => `[${values.join(",")}]`),
+    fc.array(tie("member"), { maxLength: 4 }).map((members) => `{${members.join(", ")}}`),
+  ),
+}));
+
+function outcome(reader: (bytes: Uint8Array) => Json, text: string): string {
+  try {
+    return `read: ${JSON.stringify(reader(Buffer.from(text)))}`;
+  } catch {
+    return "refused";
+  }
+}
+
 describe("strict JSON", () => {
   it.each<[string, string, unknown]>([
     ["an empty object", "{}", {}],
@@ -26,6 +78,9 @@ describe("strict JSON", () => {
     ["the largest exact number", "9007199254740991", 9_007_199_254_740_991],
     ["words", "[true,false,null]", [true, false, null]],
     ["16 levels", nested(16), JSON.parse(nested(16))],
+    ["a backslash in a value", '{"a":"\\\\"}', { a: "\\" }],
+    ["a slash that is escaped after a backslash", '{"a":"\\\\\\/"}', { a: "\\/" }],
+    ["a name with a slash that is escaped", '{"https:\\/\\/a":1}', { "https://a": 1 }],
     ["a member called toString", '{"toString":1}', { toString: 1 }],
   ])("reads %s", (_, text, value) => {
     expect(structuredClone(read(text))).toEqual(value);
@@ -33,43 +88,71 @@ describe("strict JSON", () => {
 
   it.each<[string, string | Uint8Array, string]>([
     ["a duplicate member", '{"a":1,"a":1}', "there twice"],
-    ["a duplicate that is spelled with an escape", '{"sub":"x","\\u0073ub":"y"}', "there twice"],
+    ["a duplicate that is spelled with an escape", '{"sub":"x","\\u0073ub":"y"}', "an escape"],
     ["__proto__", '{"__proto__":{}}', "__proto__"],
-    ["__proto__ spelled with escapes", '{"\\u005f_proto__":{}}', "__proto__"],
-    ["17 levels", nested(18), "nested too deeply"],
+    ["__proto__ spelled with escapes", '{"\\u005f_proto__":{}}', "an escape"],
+    ["17 levels", nested(17), "nested too deeply"],
+    ["brackets that close too early, then 17 levels", `]]]]${nested(21)}`, "nested too deeply"],
+    ["a duplicate inside a list inside an object", '{"a":[{"b":1,"c":2,"b":3}]}', "there twice"],
+    ["a duplicate whose first value holds as many members", '{"a":{"b":1},"a":1}', "there twice"],
+    ["a duplicate beside a string with colons in it", '{"a":":::","a":1}', "there twice"],
+    ["a backslash in a name", '{"a\\\\":1}', "an escape"],
+    ["a quote in a name", '{"a\\"":1}', "an escape"],
+    ["a duplicate behind a string with an escaped quote", '{"a":"\\":","b":2,"b":3}', "there twice"],
     ["a hundred thousand levels", nested(100_000), "nested too deeply"],
     ["an id that a double would round", "12345678901234567890", "too large"],
     ["1e308", "1e308", "too large"],
-    ["1e999", "1e999", "not a value"],
-    ["NaN", "NaN", "not a value"],
-    ["a leading zero", "0400", "follows"],
-    ["a plus sign", "+1", "not a value"],
+    ["1e999", "1e999", "too large"],
+    ["NaN", "NaN", "not JSON"],
+    ["a leading zero", "0400", "not JSON"],
+    ["a plus sign", "+1", "not JSON"],
     ["an escaped NUL", '"a\\u0000"', "control character"],
-    ["a raw newline in a string", '"a\nb"', "not a string"],
+    ["a raw newline in a string", '"a\nb"', "not JSON"],
     ["an escaped newline in a string", '"a\\nb"', "control character"],
     ["a lone surrogate", '"\\ud800"', "lone surrogate"],
-    ["a comma too many in a list", "[1,]", "a comma before the end"],
-    ["a comma too many in an object", '{"a":1,}', "a comma before the end"],
-    ["a missing comma", "[1 2]", "separator"],
-    ["a missing colon", '{"a" 1}', "separator"],
-    ["two values", "{} {}", "follows"],
-    ["nothing", "", "not a value"],
-    ["an unfinished object", '{"a":1', "separator"],
-    ["an unfinished list", "[", "not a value"],
-    ["an unfinished string", '"abc', "not a string"],
-    ["single quotes", "{'a':1}", "not a string"],
-    ["a comment", "/**/{}", "not a value"],
-    ["a byte order mark", "\uFEFF{}", "not a value"],
+    ["a comma too many in a list", "[1,]", "not JSON"],
+    ["a comma too many in an object", '{"a":1,}', "not JSON"],
+    ["a missing comma", "[1 2]", "not JSON"],
+    ["a missing colon", '{"a" 1}', "not JSON"],
+    ["two values", "{} {}", "not JSON"],
+    ["nothing", "", "not JSON"],
+    ["an unfinished object", '{"a":1', "not JSON"],
+    ["an unfinished list", "[", "not JSON"],
+    ["an unfinished string", '"abc', "not JSON"],
+    ["single quotes", "{'a':1}", "not JSON"],
+    ["a comment", "/**/{}", "not JSON"],
+    ["a byte order mark", "\uFEFF{}", "not JSON"],
     ["bytes that are not UTF-8", Buffer.from([0x22, 0xff, 0x22]), "not UTF-8"],
-    ["UTF-16", Buffer.from("{}", "utf16le"), "not a string"],
+    ["more members and items than a key set has", `[${"1,".repeat(20_000)}1]`, "too many members"],
+    ["a backslash outside of a string", '{"a"\\:1}', "an escape"],
+    ["a member without a name", "{:1}", "not JSON"],
+    ["UTF-16", Buffer.from("{}", "utf16le"), "not JSON"],
   ])("refuses %s", (_, text, why) => {
     expect(reason(text)).toContain(why);
+  });
+
+  it("never takes an escaped name for another, whatever V8 was made to remember before (nodejs/node#63785)", () => {
+    expect(JSON.parse('{"x":1,"re\\\\":2}')).toEqual({ x: 1, "re\\": 2 });
+    expect(reason('{"x":1,"re\\\\":2}')).not.toBe("was read");
+    expect(reason('{"x":1,"re\\u0066":2}')).toContain("an escape");
+    expect(structuredClone(read('{"https:\\/\\/a.example\\/b":1}'))).toEqual({ "https://a.example/b": 1 });
   });
 
   it("gives objects without a prototype", () => {
     const value = read('{"a":{}}');
     expect(Object.getPrototypeOf(value)).toBeNull();
     expect((value as { toString?: unknown }).toString).toBeUndefined();
+  });
+
+  it("reads what the same rules written plainly read, and nothing more", () => {
+    const spelled = fc.oneof(oddText, fc.string({ unit: fc.constantFrom(...'{}[]",:\\u0019e-.tfn \n\x7f'), maxLength: 40 }));
+    fc.assert(
+      fc.property(spelled, (text) => {
+        const [fast, plain] = [readJson, readPlainly].map((reader) => outcome(reader, text));
+        expect(fast).toEqual(plain);
+      }),
+      { numRuns: 20_000 },
+    );
   });
 
   it("agrees with JSON.parse on everything that it reads at all", () => {
@@ -79,7 +162,7 @@ describe("strict JSON", () => {
         const text = JSON.stringify(written);
         const why = reason(text);
         if (why === "was read") expect(JSON.stringify(read(text))).toBe(JSON.stringify(JSON.parse(text)));
-        else expect(why).toMatch(/control character|too large|__proto__/);
+        else expect(why).toMatch(/control character|too large|__proto__|an escape/);
       }),
     );
   });

@@ -1,12 +1,21 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/errors.ts";
 import { discoverKeys } from "../../src/identity/discover.ts";
-import { compileProfiles, issuersSchema } from "../../src/identity/issuers.ts";
-import { Keys } from "../../src/identity/keys.ts";
+import { readRegularFile } from "../../src/identity/file.ts";
+import { noHistory } from "../../src/identity/key-history.ts";
+import { KeyMemory } from "../../src/identity/key-memory.ts";
+import { Keys, rhythms } from "../../src/identity/keys.ts";
 import { issuerFetch } from "../../src/identity/network.ts";
+import type { KeySource } from "../../src/identity/profile.ts";
 import { systemClock } from "../../src/time.ts";
-import { type Answer, audience, discovery, json, now, rsaKey, startIssuer, type TestIssuer, type TestKey } from "./issuer.ts";
+import { type Answer, discovery, json, now, rsaKey, startIssuer, type TestIssuer, type TestKey } from "./issuer.ts";
+import { profileOf } from "./key-rows/stage.ts";
 import { ManualClock } from "./manual-clock.ts";
+import { down, falseLength, silence } from "./misbehaving.ts";
 
 const first = rsaKey("first");
 const second = rsaKey("second");
@@ -27,11 +36,16 @@ beforeEach(async () => {
 
 afterEach(() => issuer[Symbol.asyncDispose]());
 
-function keysOf(url: string, clockOf: ManualClock | typeof systemClock, others: Readonly<Record<string, unknown>> = {}): Keys {
-  const config = issuersSchema.parse({ test: { url, audience, preset: "github", allowPrivate: true, ...others } });
-  const [profile] = compileProfiles(config, () => JSON.stringify({ keys: [first.jwk] }));
-  if (profile === undefined) throw new Error("no profile");
-  return new Keys((signal) => discoverKeys(profile, issuerFetch, signal), clockOf);
+function keysOf(url: string, clockOf: ManualClock | typeof systemClock, source?: KeySource): Keys {
+  const usual = profileOf(url);
+  const profile = { ...usual, keys: source ?? usual.keys };
+  const reading = { fetch: issuerFetch, readFile: readRegularFile };
+  return new Keys({
+    load: (signal) => discoverKeys(profile, reading, signal),
+    rhythm: rhythms[profile.keys.kind],
+    memory: new KeyMemory({ issuer: "test", hold: 0, history: noHistory, clock: clockOf }),
+    clock: clockOf,
+  });
 }
 
 async function outcome(key: Pick<TestKey, "kid">, from = keys): Promise<string> {
@@ -44,10 +58,9 @@ async function outcome(key: Pick<TestKey, "kid">, from = keys): Promise<string> 
   }
 }
 
-const unknown = "ERR_JWKS_NO_MATCHING_KEY";
+const unknown = "token-signature";
 const fetches = () => issuer.asked.get("/jwks") ?? 0;
 const attempts = () => issuer.asked.get(discovery) ?? 0;
-const down: Answer = (_, response) => response.writeHead(503).end();
 
 describe("an issuer's keys", () => {
   it("are fetched once for a hundred that ask at once", async () => {
@@ -61,12 +74,26 @@ describe("an issuer's keys", () => {
   it("are fetched again after five minutes, and a withdrawn key is refused then", async () => {
     expect(await outcome(first)).toBe("found");
     served = [second.jwk];
-    clock.advance(5 * minute);
-    expect(await outcome(first)).toBe("found");
-    clock.advance(1);
+    clock.advance(5 * minute + 1);
     expect(await outcome(first)).toBe(unknown);
     expect(await outcome(second)).toBe("found");
     expect(fetches()).toBe(2);
+  });
+
+  it("are fetched again after four minutes while nobody waits for it", async () => {
+    expect(await outcome(first)).toBe("found");
+    issuer.answers.set("/jwks", silence);
+    clock.advance(4 * minute);
+    expect(await outcome(first)).toBe("found");
+    expect(fetches()).toBe(1);
+    clock.advance(1);
+    expect(await outcome(first)).toBe("found");
+    await waitFor(() => fetches() === 2);
+    clock.advance(4_500);
+    await waitFor(() => keys.state === "stale");
+    clock.advance(minute);
+    expect(await outcome(first)).toBe("found");
+    expect(keys.trouble).toBe("no answer within 4500 ms");
   });
 
   it("a new key is found 30 seconds after the last look", async () => {
@@ -126,18 +153,122 @@ describe("an issuer's keys", () => {
 
   it("a caller who goes away does not end the attempt for the others", async () => {
     const leaver = new AbortController();
-    const left = keys.find({ alg: "RS256", kid: "first" }, leaver.signal).catch((error: unknown) => error);
+    const left = Promise.resolve(keys.find({ alg: "RS256", kid: "first" }, leaver.signal)).catch((error: unknown) => error);
     const stays = outcome(first);
     leaver.abort();
     expect(await left).toMatchObject({ name: "AbortError" });
     expect(await stays).toBe("found");
   });
 
-  it("from a file need no network, and know their kids", async () => {
-    const fromFile = keysOf("https://issuer.example", clock, { jwks: { file: "/keys.json" }, allowPrivate: false });
-    expect(await outcome(first, fromFile)).toBe("found");
-    expect(await outcome(second, fromFile)).toBe(unknown);
+  it("are read anew when an operator asks, although the issuer was asked a moment ago", async () => {
+    await outcome(first);
+    served = [second.jwk];
+    await keys.readAnew();
+    expect(await outcome(first)).toBe(unknown);
+    expect(await outcome(second)).toBe("found");
+    expect(fetches()).toBe(2);
+  });
+
+  it("an attempt that began before the operator asked does not answer for the one after it", async () => {
+    let answer = (): void => undefined;
+    issuer.answers.set("/jwks", (_, response) => {
+      answer = () => response.end(JSON.stringify({ keys: [first.jwk] }));
+    });
+    const early = outcome(first);
+    await waitFor(() => fetches() === 1);
+    issuer.answers.set(
+      "/jwks",
+      json(() => ({ keys: [second.jwk] })),
+    );
+    await keys.readAnew();
+    answer();
+    expect(await early).toBe(unknown);
+    expect(await outcome(second)).toBe("found");
+    expect(keys.trouble).toBeUndefined();
+  });
+
+  it("an operator who asks about an issuer that hangs is answered within two seconds, and the keys stay", async () => {
+    await outcome(first);
+    issuer.answers.set("/jwks", silence);
+    const asked = keys.readAnew();
+    await waitFor(() => fetches() === 2);
+    clock.advance(1_500);
+    await asked;
+    expect([keys.state, keys.trouble]).toEqual(["stale", "no answer within 1500 ms"]);
+    expect(await outcome(first)).toBe("found");
+  });
+
+  it("in mayfly.yaml need no network, and never grow old", async () => {
+    const inline = keysOf("https://issuer.example", clock, { kind: "inline", text: JSON.stringify({ keys: [first.jwk] }) });
+    for (const passed of [0, minute, 60 * minute, 10_000 * minute]) {
+      clock.advance(passed);
+      expect(await outcome(first, inline)).toBe("found");
+      expect(await outcome(second, inline)).toBe(unknown);
+      expect(inline.state).toBe("ready");
+    }
     expect(issuer.asked.size).toBe(0);
+  });
+});
+
+describe("keys in a file", () => {
+  let folder: string;
+  let path: string;
+  let fromFile: Keys;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "mayfly-keys-"));
+    path = join(folder, "jwks.json");
+    await writeFile(path, JSON.stringify({ keys: [first.jwk] }));
+    fromFile = keysOf("https://issuer.example", clock, { kind: "file", path });
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it("need no network, and are read again after 30 seconds", async () => {
+    expect(await outcome(first, fromFile)).toBe("found");
+    await writeFile(path, JSON.stringify({ keys: [second.jwk] }));
+    clock.advance(30_001);
+    expect(await outcome(first, fromFile)).toBe(unknown);
+    expect(await outcome(second, fromFile)).toBe("found");
+    expect(issuer.asked.size).toBe(0);
+  });
+
+  it.each<[string, () => Promise<unknown>, string]>([
+    ["that is gone", () => rm(path), "no answer could be read (ENOENT)"],
+    ["that is half written", () => writeFile(path, '{"keys":['), "what came is not strict JSON"],
+    [
+      "that is longer than 256 KiB",
+      () => writeFile(path, Buffer.alloc(256 * 1024 + 1, " ")),
+      "the file is longer than 262144 bytes",
+    ],
+    [
+      "in whose place is a pipe",
+      async () => {
+        await rm(path);
+        execFileSync("mkfifo", [path]);
+      },
+      "the file is not a regular file",
+    ],
+    [
+      "in whose place is a folder",
+      async () => {
+        await rm(path);
+        execFileSync("mkdir", [path]);
+      },
+      "the file is not a regular file",
+    ],
+  ])("%s carry on for an hour", async (_, damage, why) => {
+    await outcome(first, fromFile);
+    await damage();
+    clock.advance(60 * minute);
+    expect(await outcome(first, fromFile)).toBe("found");
+    expect(fromFile.trouble).toContain(why);
+    clock.advance(1);
+    expect(await outcome(first, fromFile)).toBe("issuer-unavailable");
+  });
+
+  it("a file of 256 KiB is read", async () => {
+    await writeFile(path, JSON.stringify({ keys: [first.jwk] }).padEnd(256 * 1024));
+    expect(await outcome(first, fromFile)).toBe("found");
   });
 });
 
@@ -175,7 +306,7 @@ describe("a document that is not believed", () => {
       "keys as text/html",
       "/jwks",
       () => (_, response) => response.setHeader("content-type", "text/html").end("<html>"),
-      "not a value",
+      "the answer is a page of HTML",
     ],
     ["an empty set", "/jwks", () => json(() => ({ keys: [] })), "the set is empty"],
     ["no set at all", "/jwks", () => json(() => ({})), "not a key set"],
@@ -183,7 +314,7 @@ describe("a document that is not believed", () => {
       "only keys for encryption",
       "/jwks",
       () => json(() => ({ keys: [{ ...first.jwk, use: "enc" }] })),
-      "no usable key: not for signatures",
+      "no usable key: not for signing tokens",
     ],
     [
       "two keys with the same kid",
@@ -198,20 +329,21 @@ describe("a document that is not believed", () => {
       "more than 100 keys",
     ],
     ["257 KiB", "/jwks", () => json(() => padded(257 * 1024)), "longer than 262144 bytes"],
-    [
-      "a length that promises little",
-      "/jwks",
-      () => (_, response) => response.writeHead(200, { "content-length": "10" }).end("{".repeat(1_000)),
-      "not a string",
-    ],
+    ["a length that promises little", "/jwks", () => falseLength(10, "{".repeat(1_000)), "what came is not strict JSON"],
     [
       "a compressed body",
       "/jwks",
       () => (_, response) => response.writeHead(200, { "content-encoding": "gzip" }).end("x"),
       "compressed",
     ],
-    ["a set with a member twice", "/jwks", () => (_, response) => response.end('{"keys":[],"keys":[]}'), "there twice"],
-    ["a connection that ends", "/jwks", () => (request) => request.socket.destroy(), "socket hang up"],
+    [
+      "keys at the metadata service",
+      discovery,
+      () => json(() => ({ issuer: issuer.url, jwks_uri: "http://169.254.169.254/" })),
+      "a link-local address is not allowed",
+    ],
+    ["a set with a member twice", "/jwks", () => (_, response) => response.end('{"keys":[],"keys":[]}'), "strict JSON"],
+    ["a connection that ends", "/jwks", () => (request) => request.socket.destroy(), "no answer could be read (ECONNRESET)"],
   ])("%s never replaces the good one", async (_, path, answer, why) => {
     await outcome(first);
     issuer.answers.set(path, answer());
@@ -237,11 +369,11 @@ describe("a document that is not believed", () => {
     issuer.answers.set("/jwks", answer);
     const asked = outcome(first);
     await waitFor(() => fetches() === 1);
-    clock.advance(4_999);
+    clock.advance(4_499);
     expect(await Promise.race([asked, systemClock.sleep(100).then(() => "waits")])).toBe("waits");
     clock.advance(1);
     expect(await asked).toBe("issuer-unavailable");
-    expect(keys.trouble).toBe("no answer within 5000 ms");
+    expect(keys.trouble).toBe("no answer within 4500 ms");
   });
 });
 

@@ -1,15 +1,9 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
 import { createServer } from "node:https";
 import { type AddressInfo, isIP } from "node:net";
-import {
-  BasicConstraintsExtension,
-  cryptoProvider,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FetchOptions, fetchOver, isPrivate, issuerFetch } from "../../src/identity/network.ts";
+import { atMost } from "../../src/identity/resolve.ts";
+import { selfSigned } from "./certificate.ts";
 import { startIssuer, type TestIssuer } from "./issuer.ts";
 
 let issuer: TestIssuer;
@@ -22,6 +16,7 @@ const options = (changes: Partial<FetchOptions> = {}): FetchOptions => ({
   signal: AbortSignal.timeout(5_000),
   authority: undefined,
   allowPrivate: false,
+  bearer: undefined,
   maxBytes: 1_000,
   ...changes,
 });
@@ -70,6 +65,54 @@ describe("an issuer at a private address", () => {
   });
 });
 
+describe("the metadata service of a cloud", () => {
+  it.each([
+    "http://169.254.169.254/latest/meta-data/",
+    "https://169.254.169.254/",
+    "http://[fe80::1]/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+  ])("is not asked at %s even where private addresses are allowed", async (url) => {
+    await expect(issuerFetch(url, options({ allowPrivate: true }))).rejects.toThrow("a link-local address is not allowed");
+  });
+
+  it("is not asked by a name that resolves to it", async () => {
+    const fetch = fetchOver(() => Promise.resolve([{ address: "169.254.169.254", family: 4 }]));
+    await expect(fetch("http://metadata.example/", options({ allowPrivate: true }))).rejects.toThrow(
+      "a link-local address is not allowed",
+    );
+  });
+});
+
+describe("names", () => {
+  it("are asked for two at a time, and each once for all who want it, so that threads are left for verifying", async () => {
+    const asked: string[] = [];
+    const answers = new Map<string, () => void>();
+    const resolve = atMost(2, (host) => {
+      asked.push(host);
+      return new Promise((answer) => answers.set(host, () => answer([])));
+    });
+    const all = ["a", "a", "b", "c", "a"].map((host) => resolve(host));
+    expect(asked).toEqual(["a", "b"]);
+    answers.get("a")?.();
+    await Promise.all([all[0], all[1], all[4]]);
+    expect(asked).toEqual(["a", "b", "c"]);
+    answers.get("b")?.();
+    answers.get("c")?.();
+    await Promise.all(all);
+    const again = resolve("a");
+    answers.get("a")?.();
+    await again;
+    expect(asked).toEqual(["a", "b", "c", "a"]);
+  });
+
+  it("that cannot be resolved do not use up a place", async () => {
+    const resolve = atMost(1, () => Promise.reject(new Error("no such name")));
+    for (const host of ["a", "b", "a"]) await expect(resolve(host)).rejects.toThrow("no such name");
+  });
+});
+
 describe("private addresses", () => {
   it.each([
     "127.0.0.1",
@@ -85,12 +128,19 @@ describe("private addresses", () => {
   ])("%s is one", (host) => {
     expect(isPrivate(host)).toBe(true);
   });
-  it.each(["fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "a.localhost"])(
-    "%s is one too",
-    (host) => {
-      expect(isPrivate(host)).toBe(true);
-    },
-  );
+  it.each([
+    "fe80::1",
+    "fd00:ec2::254",
+    "ff02::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "2001::1",
+    "fec0::1",
+    "a.localhost",
+  ])("%s is one too", (host) => {
+    expect(isPrivate(host)).toBe(true);
+  });
   it.each(["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "example.com", "127.0.0.1.example.com"])(
     "%s is none",
     (host) => {
@@ -117,20 +167,3 @@ describe("a private issuer's own authority", () => {
     }
   });
 });
-
-async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
-  cryptoProvider.set(webcrypto);
-  const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: "CN=issuer",
-    keys,
-    signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
-    notAfter: new Date(Date.now() + 3_600_000),
-    extensions: [
-      new BasicConstraintsExtension(true),
-      new SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }]),
-    ],
-  });
-  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  return { key: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`, cert: certificate.toString("pem") };
-}

@@ -183,7 +183,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
     job: "github:1",
     trust: "protected",
     token,
-    peer: 1000,
+    peer: { uid: 1000, pid: 7, cgroup: null },
     until,
   } as const;
   await ledger.begin({
@@ -191,6 +191,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
       kind: "run-opened",
       run,
       session,
+      peer: { uid: 1000, pid: 7, cgroup: null },
       template: common.template,
       step: null,
       policy: "0".repeat(64),
@@ -203,6 +204,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
         id: session,
         handleDigest: id("digest"),
         peer: 1000,
+        cgroup: null,
         until,
         identity: "{}",
         event: opened,

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Event } from "../../src/ledger/entry.ts";
-import type { RunOpening, SessionOpening } from "../../src/ledger/ledger.ts";
+import type { Renewal, RunOpening, SessionOpening } from "../../src/ledger/ledger.ts";
 import { type Clock, type Instant, systemClock } from "../../src/time.ts";
 
 /** A moment at which the tables of the tests begin. */
@@ -44,12 +44,15 @@ export interface SessionParts {
   readonly handleDigest?: string;
 }
 
+const aPeer = { uid: 1000, pid: 4711, cgroup: "/system.slice/runner-1.service" };
+
 export function aSession(parts: SessionParts = {}): SessionOpening {
   const { id = randomUUID(), token = randomUUID(), workload = "shop/web", until = noon + 3_600_000 } = parts;
   return {
     id,
     handleDigest: parts.handleDigest ?? sha256(id),
-    peer: 1000,
+    peer: aPeer.uid,
+    cgroup: aPeer.cgroup,
     until,
     identity: '{"subject":"repo:shop/web"}',
     event: {
@@ -61,7 +64,7 @@ export function aSession(parts: SessionParts = {}): SessionOpening {
       job: "github/42/1",
       trust: "branch",
       token,
-      peer: 1000,
+      peer: aPeer,
       until,
     },
     token: { key: token, forgetAfter: noon + 3_600_000 },
@@ -83,6 +86,7 @@ export function aRun(parts: RunParts): RunOpening {
       kind: "run-opened",
       run,
       session: id,
+      peer: aPeer,
       template: "deploy/staging",
       step: "ship",
       policy: sha256("policy"),
@@ -104,6 +108,14 @@ export function anIntent(lease: string, run: string): Extract<Event, { kind: "in
     provider: "vault-main",
     options: { path: "database/creds/shop" },
     latestExpiry: noon + 600_000,
+  };
+}
+
+export function aRenewal(session: string, run: string, token: string = randomUUID()): Renewal {
+  const expiresAt = noon + 3_600_000;
+  return {
+    event: { kind: "identity-renewed", session, run, token, expiresAt },
+    token: { key: token, forgetAfter: expiresAt },
   };
 }
 
@@ -136,7 +148,7 @@ export const denied = (peer: number, denial: string = randomUUID()): Extract<Eve
   denial,
   code: "claim-mismatch",
   message: 'the claim ref is "refs/heads/x"',
-  peer,
+  peer: { ...aPeer, uid: peer },
   issuer: "github",
   workload: "shop/web",
   policy: sha256("policy"),

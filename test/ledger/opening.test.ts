@@ -87,7 +87,7 @@ describe("a ledger's file", () => {
         await appendFile(path, Buffer.alloc(4_096, 7));
       },
     ],
-    ["of a later version", "ledger-corrupt", "version", (path) => sql(path, "UPDATE meta SET version = 2")],
+    ["of a later version", "ledger-corrupt", "version", (path) => sql(path, "UPDATE meta SET version = version + 1")],
     ["that others can read", "config-invalid", "mode 0600", (path) => chmod(path, 0o640)],
     [
       "that is a link",

@@ -3,6 +3,7 @@ import type { Event } from "../../src/ledger/entry.ts";
 import { noteSigner, verifierKey } from "../../src/ledger/note.ts";
 import { pagesOf, verifyLog } from "../../src/ledger/verify.ts";
 import {
+  aRenewal,
   aRun,
   aSession,
   delivered,
@@ -43,13 +44,31 @@ describe("a verifier that is given nothing but leaves, checkpoint and key", () =
     expect(report.findings).toEqual([]);
   });
 
+  const renewed = (token: string, at = run.run): Event => aRenewal(at.session, at.run, token).event;
+
+  test("finds a renewed identity true, and its token free again with its session", async () => {
+    const again = aSession({ id: "s2", token: "fresh" });
+    const report = await verifyLog(
+      signed(leavesOf([...begun, renewed("fresh"), failed("l1"), failed("l2"), ended("s1", "unspent"), again.event])),
+    );
+    expect(report.findings).toEqual([]);
+  });
+
   const other = aSession({ id: "s2", token: "t1" });
+  const respent = (token: string): Event => aSession({ id: "s2", token }).event;
   const runIn = (id: string, name: string) => aRun({ run: name, session: within(id), leases: [] }).run;
   test.each<[string, string, number, readonly Event[]]>([
     ["a lease that moves as it cannot", "lease-state", 4, [...begun, delivered("l1")]],
     ["a lease that was never intended", "lease-state", 4, [...begun, issued("l9")]],
     ["a lease that is intended twice", "lease-repeated", 4, [...begun, ...run.intents.slice(0, 1)]],
     ["an intent of no run", "run-unknown", 1, [session.event, ...run.intents.slice(0, 1)]],
+    ["a renewal with the session's own token", "token-respent", 4, [...begun, renewed("t1")]],
+    ["a renewal with a token that renewed before", "token-respent", 5, [...begun, renewed("t9"), renewed("t9")]],
+    ["a session opened with a token that renewed another", "token-respent", 5, [...begun, renewed("t1x"), respent("t1x")]],
+    ["a renewal of no run", "run-unknown", 4, [...begun, aRenewal("s1", "r9", "t9").event]],
+    ["a renewal of no session", "session-unknown", 4, [...begun, aRenewal("s9", "r1", "t9").event]],
+    ["a renewal of a run that is over", "run-over", 5, [...begun, runEnded("r1"), renewed("t9")]],
+    ["a renewal of a session that is over", "session-over", 5, [...begun, ended("s1", "asked"), renewed("t9")]],
     ["a token that opened two sessions", "token-respent", 4, [...begun, other.event]],
     [
       "a token that opened another session after the first had ended",

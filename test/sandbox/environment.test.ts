@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { deniedNames, jobEnvironment, named, passed } from "../../src/sandbox/environment.ts";
+import { deniedNames } from "../../src/sandbox/denied-names.ts";
+import { jobEnvironment, named, passed } from "../../src/sandbox/environment.ts";
 
 describe("a job's environment", () => {
   it.each<[string, string, readonly string[], boolean]>([
@@ -27,6 +28,120 @@ describe("a job's environment", () => {
     ["what is no name", "A B", ["*"], false],
   ])("%s (%s)", (_, name, pass, expected) => {
     expect(Object.hasOwn(passed({ [name]: "value" }, pass), name)).toBe(expected);
+  });
+
+  it.each([
+    [
+      "the tokens and token endpoints of a CI system",
+      [
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_RUNTIME_TOKEN",
+        "FORGEJO_TOKEN",
+        "CI_JOB_TOKEN",
+        "CUSTOM_ENV_CI_JOB_TOKEN",
+        "MAYFLY_ID_TOKEN",
+        "CUSTOM_ENV_MAYFLY_ID_TOKEN",
+        "BUILDKITE_AGENT_ACCESS_TOKEN",
+        "BUILDKITE_AGENT_JOB_API_SOCKET",
+        "CIRCLE_OIDC_TOKEN",
+        "CIRCLE_OIDC_TOKEN_V2",
+        "BITBUCKET_STEP_OIDC_TOKEN",
+        "SYSTEM_ACCESSTOKEN",
+        "SYSTEM_OIDCREQUESTURI",
+        "MAYFLY_SERVICE_CONNECTION",
+        "TFC_WORKLOAD_IDENTITY_TOKEN",
+        "TFC_WORKLOAD_IDENTITY_TOKEN_MAYFLY",
+        "NOMAD_TOKEN",
+        "NOMAD_TOKEN_mayfly",
+        "JENKINS_SECRET",
+        "SPIFFE_ENDPOINT_SOCKET",
+      ],
+    ],
+    [
+      "what loads code, trusts an authority or fetches from elsewhere",
+      [
+        "LD_PRELOAD",
+        "GLIBC_TUNABLES",
+        "NODE_PATH",
+        "OPENSSL_CONF",
+        "OPENSSL_MODULES",
+        "SSLKEYLOGFILE",
+        "SSL_CERT_FILE",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "GOFLAGS",
+        "GOPROXY",
+        "RUSTC_WRAPPER",
+        "CARGO_BUILD_RUSTC_WRAPPER",
+        "CARGO_REGISTRY_TOKEN",
+        "CARGO_REGISTRIES_X_INDEX",
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
+        "MAVEN_OPTS",
+        "MAVEN_ARGS",
+        "GRADLE_OPTS",
+        "PIP_CONFIG_FILE",
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "npm_config_registry",
+        "NPM_CONFIG_REGISTRY",
+        "YARN_NPM_REGISTRY_SERVER",
+        "DOTNET_STARTUP_HOOKS",
+        "BUNDLE_GEMFILE",
+        "MAKEFLAGS",
+        "PYTHONWARNINGS",
+      ],
+    ],
+  ])("has nothing of %s, by whatever list", (_, names) => {
+    const environment = Object.fromEntries(names.map((name) => [name, "value"]));
+    expect(passed(environment, ["*", ...names])).toEqual({});
+  });
+
+  it("has what builds ask for, where a template lets it pass", () => {
+    const names = [
+      "CI",
+      "GITHUB_SHA",
+      "GITHUB_REF",
+      "GITHUB_RUN_ID",
+      "CI_COMMIT_SHA",
+      "CI_PIPELINE_ID",
+      "BUILDKITE_COMMIT",
+      "CIRCLE_SHA1",
+      "BITBUCKET_COMMIT",
+      "BUILD_BUILDID",
+      "SYSTEM_TEAMPROJECT",
+      "JENKINS_URL",
+      "BUILD_NUMBER",
+      "NOMAD_ALLOC_ID",
+      "TERM",
+      "TZ",
+      "LC_ALL",
+      "NODE_ENV",
+      "PYTHONUNBUFFERED",
+      "CARGO_TERM_COLOR",
+      "GOOS",
+      "GOARCH",
+      "CGO_ENABLED",
+      "CC",
+      "CXX",
+      "JAVA_HOME",
+    ];
+    const environment = Object.fromEntries(names.map((name) => [name, "value"]));
+    expect(passed(environment, ["*"])).toEqual(environment);
+  });
+
+  it.each([
+    ["a JWT", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", false],
+    ["a JWT without its signature", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.", false],
+    ["a JWT with a line's end", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln\n", false],
+    ["a JWT as a header has it", "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", false],
+    ["a JWT inside of JSON", '{"value":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"}', false],
+    ["GitLab's job token", "glcbt-eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", false],
+    ["a version", "1.2.3", true],
+    ["a host's name", "eyJump.example.com", true],
+    ["what is only the beginning of one", "eyJhbGciOiJSUzI1NiJ9", true],
+  ])("under a name that says nothing, %s", (_, value, expected) => {
+    expect(Object.hasOwn(passed({ PLAIN: value }, ["PLAIN"]), "PLAIN")).toBe(expected);
   });
 
   it("never has a denied name, whatever is passed", () => {

@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below; a database of another version is refused, never guessed at. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 /**
  * `entry` is the log and `node` its Merkle tree; what follows are facts that must change in the same transaction, and that
@@ -38,6 +38,7 @@ CREATE TABLE session (
   id TEXT PRIMARY KEY,
   handle_digest TEXT NOT NULL UNIQUE,
   peer INTEGER NOT NULL,
+  cgroup TEXT,
   until INTEGER NOT NULL,
   identity TEXT NOT NULL,
   workload TEXT NOT NULL,

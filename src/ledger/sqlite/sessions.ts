@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { BrokerError } from "../../errors.ts";
 import type { Instant } from "../../time.ts";
 import type { SessionEnd } from "../entry.ts";
-import type { RunOpening, SessionOpening, SessionRecord } from "../ledger.ts";
+import type { RunOpening, SessionOpening, SessionRecord, SpentToken, SpentTokensQuery, TokenSpent } from "../ledger.ts";
 import { Row, rowOf } from "./row.ts";
 
 /** Kept this much longer than asked, in milliseconds: a clock that ran ahead must not free tokens that are still good. */
@@ -15,6 +15,7 @@ export class Sessions {
   readonly #insertToken: StatementSync;
   readonly #forgetTokens: StatementSync;
   readonly #freeToken: StatementSync;
+  readonly #spentTokens: StatementSync;
   readonly #byHandle: StatementSync;
   readonly #byId: StatementSync;
   readonly #endSession: StatementSync;
@@ -22,17 +23,21 @@ export class Sessions {
   readonly #insertRun: StatementSync;
   readonly #endRun: StatementSync;
   readonly #findRun: StatementSync;
+  readonly #aliveRun: StatementSync;
   readonly #openRuns: StatementSync;
   readonly #unspendable: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#findToken = database.prepare("SELECT 1 FROM token WHERE key = ?");
     this.#insertSession = database.prepare(
-      "INSERT INTO session (id, handle_digest, peer, until, identity, workload) VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT INTO session (id, handle_digest, peer, cgroup, until, identity, workload) VALUES (?, ?, ?, ?, ?, ?, ?)",
     );
     this.#insertToken = database.prepare("INSERT INTO token (key, session, forget_after) VALUES (?, ?, ?)");
     this.#forgetTokens = database.prepare("DELETE FROM token WHERE forget_after < ?");
     this.#freeToken = database.prepare("DELETE FROM token WHERE session = ?");
+    this.#spentTokens = database.prepare(
+      "SELECT * FROM token WHERE key > $after AND forget_after > $now ORDER BY key LIMIT $limit",
+    );
     this.#byHandle = database.prepare("SELECT * FROM session WHERE handle_digest = ?");
     this.#byId = database.prepare("SELECT * FROM session WHERE id = ?");
     this.#endSession = database.prepare("UPDATE session SET ended = ? WHERE id = ?");
@@ -42,6 +47,7 @@ export class Sessions {
     this.#findRun = database.prepare(
       "SELECT s.id AS session, s.workload FROM run r JOIN session s ON s.id = r.session WHERE r.id = ?",
     );
+    this.#aliveRun = database.prepare("SELECT 1 FROM run WHERE id = ? AND session = ? AND ended = 0");
     this.#openRuns = database.prepare("SELECT id FROM run WHERE ended = 0 ORDER BY opened");
     this.#unspendable = database.prepare(`
       SELECT s.id FROM run r JOIN session s ON s.id = r.session
@@ -52,12 +58,29 @@ export class Sessions {
 
   /** Throws `token-spent`. */
   open(now: Instant, opening: SessionOpening): SessionRecord {
-    this.#forgetTokens.run(now - forgetMargin);
-    if (this.#findToken.get(opening.token.key) !== undefined) throw new BrokerError("token-spent");
-    const { id, handleDigest, peer, until, identity } = opening;
-    this.#insertSession.run(id, handleDigest, peer, until, identity, opening.event.workload);
+    this.#refuseSpent(now, opening.token);
+    const { id, handleDigest, peer, cgroup, until, identity } = opening;
+    this.#insertSession.run(id, handleDigest, peer, cgroup, until, identity, opening.event.workload);
     this.#insertToken.run(opening.token.key, id, opening.token.forgetAfter);
-    return { id, peer, until, ended: false, identity };
+    return { id, peer, cgroup, until, ended: false, identity };
+  }
+
+  /** One more token under a session that is there. Throws `token-spent`. */
+  spend(now: Instant, token: TokenSpent, session: string): void {
+    this.#refuseSpent(now, token);
+    this.#insertToken.run(token.key, session, token.forgetAfter);
+  }
+
+  #refuseSpent(now: Instant, token: TokenSpent): void {
+    this.#forgetTokens.run(now - forgetMargin);
+    if (this.#findToken.get(token.key) !== undefined) throw new BrokerError("token-spent");
+  }
+
+  spentTokens(now: Instant, { after, limit }: SpentTokensQuery): readonly SpentToken[] {
+    return this.#spentTokens.all({ after, now, limit }).map((values) => {
+      const row = new Row(values);
+      return { key: row.text("key"), session: row.text("session"), forgetAfter: row.whole("forget_after") };
+    });
   }
 
   /** Throws `session-unknown` and `session-ended`. */
@@ -66,6 +89,11 @@ export class Sessions {
     if (session === undefined) throw new BrokerError("session-unknown");
     if (session.ended || session.until <= now) throw new BrokerError("session-ended");
     return session;
+  }
+
+  /** Throws `session-ended` when the run is over, or is not of this session. */
+  aliveRun(run: string, session: string): void {
+    if (this.#aliveRun.get(run, session) === undefined) throw new BrokerError("session-ended", "the run has ended");
   }
 
   find(handleDigest: string): SessionRecord | undefined {
@@ -116,5 +144,12 @@ export class Sessions {
 function record(row: Row | undefined): SessionRecord | undefined {
   if (row === undefined) return undefined;
   const ended = row.textOrNull("ended") !== null;
-  return { id: row.text("id"), peer: row.whole("peer"), until: row.whole("until"), ended, identity: row.text("identity") };
+  return {
+    id: row.text("id"),
+    peer: row.whole("peer"),
+    cgroup: row.textOrNull("cgroup"),
+    until: row.whole("until"),
+    ended,
+    identity: row.text("identity"),
+  };
 }

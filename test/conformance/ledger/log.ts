@@ -5,6 +5,7 @@ import { verifyReceipt } from "../../../src/ledger/receipt.ts";
 import { verifyLog } from "../../../src/ledger/verify.ts";
 import {
   anIntent,
+  aRenewal,
   aRun,
   aSession,
   denied,
@@ -71,6 +72,7 @@ export function logPromises(under: () => LedgerUnderTest): void {
     test.each<[string, Event]>([
       ["a session", aSession().event],
       ["a run", aRun({ session: within("s") }).run],
+      ["a renewal", aRenewal("s", "r").event],
       ["an intent", anIntent("l", "r")],
       ["a fence", { kind: "fence-raised", scope: "x", fence: 9, closed: true, who: "me", why: "so" }],
       ["a fraction, which no reader would take", { kind: "run-ended", run: "r", outcome: "exited", exitCode: 0.5, code: null }],
@@ -105,7 +107,7 @@ export function logPromises(under: () => LedgerUnderTest): void {
       await ledger().append([read("later")]);
       await ledger().append([denied(1)]);
       const peers = (await ledger().entries({ limit: 500, kinds: ["denied"] })).map(
-        ({ event }) => event.kind === "denied" && event.peer,
+        ({ event }) => event.kind === "denied" && event.peer.uid,
       );
       expect(peers.filter((peer) => peer === 1)).toHaveLength(61);
       expect(peers.filter((peer) => peer === 2)).toHaveLength(1);

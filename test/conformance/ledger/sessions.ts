@@ -22,7 +22,14 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
   describe("sessions", () => {
     test("open once for a token, are found by their handle's digest, and survive a restart", async () => {
       const session = aSession();
-      const record = { id: session.id, peer: 1000, until: session.until, ended: false, identity: session.identity };
+      const record = {
+        id: session.id,
+        peer: 1000,
+        cgroup: "/system.slice/runner-1.service",
+        until: session.until,
+        ended: false,
+        identity: session.identity,
+      };
       expect(await ledger().openSession(session)).toEqual(record);
       await under().restart();
       expect(await ledger().findSession(session.handleDigest)).toEqual(record);

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mayfly/v1/broker.proto.
  */
 export const file_mayfly_v1_broker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtYXlmbHkvdjEvYnJva2VyLnByb3RvEgltYXlmbHkudjEiuQEKClJ1blJlcXVlc3QSJAoFc3RhcnQYASABKAsyEy5tYXlmbHkudjEuUnVuU3RhcnRIABIPCgVzdGRpbhgCIAEoDEgAEigKCXN0ZGluX2VuZBgDIAEoCzITLm1heWZseS52MS5TdGRpbkVuZEgAEiMKBnNpZ25hbBgEIAEoDjIRLm1heWZseS52MS5TaWduYWxIABIaCgtmcmVzaF90b2tlbhgFIAEoCUIDgAEBSABCCQoHbWVzc2FnZSKmAgoIUnVuU3RhcnQSFAoFdG9rZW4YASABKAlCA4ABAUgAEh0KDnNlc3Npb25faGFuZGxlGAIgASgJQgOAAQFIABIVCgh0ZW1wbGF0ZRgDIAEoCUgBiAEBEhEKBHN0ZXAYBCABKAlIAogBARIPCgdjb21tYW5kGAUgAygJEhEKCXdvcmtzcGFjZRgGIAEoCRI+CgtlbnZpcm9ubWVudBgHIAMoCzIkLm1heWZseS52MS5SdW5TdGFydC5FbnZpcm9ubWVudEVudHJ5QgOAAQEaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC2NyZWRlbnRpYWxzQgsKCV90ZW1wbGF0ZUIHCgVfc3RlcCIKCghTdGRpbkVuZCLXAQoLUnVuUmVzcG9uc2USKgoIYWNjZXB0ZWQYASABKAsyFi5tYXlmbHkudjEuUnVuQWNjZXB0ZWRIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABIVCgtzdGRpbl90YWtlbhgEIAEoDUgAEi4KDHRva2VuX25lZWRlZBgFIAEoCzIWLm1heWZseS52MS5Ub2tlbk5lZWRlZEgAEiYKBnJlc3VsdBgGIAEoCzIULm1heWZseS52MS5SdW5SZXN1bHRIAEIJCgdtZXNzYWdlIoIBCgtSdW5BY2NlcHRlZBILCgNydW4YASABKAkSDwoHc2Vzc2lvbhgCIAEoCRIgCg5zZXNzaW9uX2hhbmRsZRgDIAEoCUIDgAEBSACIAQESEAoIdGVtcGxhdGUYBCABKAkSDgoGcmVhc29uGAUgASgJQhEKD19zZXNzaW9uX2hhbmRsZSI5CgtUb2tlbk5lZWRlZBIqCgZiZWZvcmUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIp4BCglSdW5SZXN1bHQSCwoDcnVuGAEgASgJEg8KB3Nlc3Npb24YAiABKAkSJgoHb3V0Y29tZRgDIAEoDjIVLm1heWZseS52MS5SdW5PdXRjb21lEhEKCWV4aXRfY29kZRgEIAEoDRInCgZsZWFzZXMYBSADKAsyFy5tYXlmbHkudjEuTGVhc2VPdXRjb21lEg8KB3JlY2VpcHQYBiABKAkiKQoTU3RhcnRTZXNzaW9uUmVxdWVzdBISCgV0b2tlbhgBIAEoCUIDgAEBIogBChRTdGFydFNlc3Npb25SZXNwb25zZRIPCgdzZXNzaW9uGAEgASgJEhMKBmhhbmRsZRgCIAEoCUIDgAEBEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh3b3JrbG9hZBgEIAEoCRINCgV0cnVzdBgFIAEoCSIoChFFbmRTZXNzaW9uUmVxdWVzdBITCgZoYW5kbGUYASABKAlCA4ABASIUChJFbmRTZXNzaW9uUmVzcG9uc2UiHwodQnJva2VyU2VydmljZUdldFN0YXR1c1JlcXVlc3QiZgoeQnJva2VyU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIZHJhaW5pbmcYAiABKAgSDwoHcnVubmluZxgDIAEoDRIQCghjYXBhY2l0eRgEIAEoDSqEAQoGU2lnbmFsEhYKElNJR05BTF9VTlNQRUNJRklFRBAAEg4KClNJR05BTF9IVVAQARIOCgpTSUdOQUxfSU5UEAISDwoLU0lHTkFMX1FVSVQQAxIPCgtTSUdOQUxfVVNSMRAKEg8KC1NJR05BTF9VU1IyEAwSDwoLU0lHTkFMX1RFUk0QDyqiAQoKUnVuT3V0Y29tZRIbChdSVU5fT1VUQ09NRV9VTlNQRUNJRklFRBAAEhYKElJVTl9PVVRDT01FX0VYSVRFRBABEhcKE1JVTl9PVVRDT01FX1RJTUVPVVQQAhITCg9SVU5fT1VUQ09NRV9PT00QAxIZChVSVU5fT1VUQ09NRV9DQU5DRUxMRUQQBBIWChJSVU5fT1VUQ09NRV9LSUxMRUQQBTLHAgoNQnJva2VyU2VydmljZRI4CgNSdW4SFS5tYXlmbHkudjEuUnVuUmVxdWVzdBoWLm1heWZseS52MS5SdW5SZXNwb25zZSgBMAESTwoMU3RhcnRTZXNzaW9uEh4ubWF5Zmx5LnYxLlN0YXJ0U2Vzc2lvblJlcXVlc3QaHy5tYXlmbHkudjEuU3RhcnRTZXNzaW9uUmVzcG9uc2USSQoKRW5kU2Vzc2lvbhIcLm1heWZseS52MS5FbmRTZXNzaW9uUmVxdWVzdBodLm1heWZseS52MS5FbmRTZXNzaW9uUmVzcG9uc2USYAoJR2V0U3RhdHVzEigubWF5Zmx5LnYxLkJyb2tlclNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0GikubWF5Zmx5LnYxLkJyb2tlclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
+  fileDesc("ChZtYXlmbHkvdjEvYnJva2VyLnByb3RvEgltYXlmbHkudjEiuQEKClJ1blJlcXVlc3QSJAoFc3RhcnQYASABKAsyEy5tYXlmbHkudjEuUnVuU3RhcnRIABIPCgVzdGRpbhgCIAEoDEgAEigKCXN0ZGluX2VuZBgDIAEoCzITLm1heWZseS52MS5TdGRpbkVuZEgAEiMKBnNpZ25hbBgEIAEoDjIRLm1heWZseS52MS5TaWduYWxIABIaCgtmcmVzaF90b2tlbhgFIAEoCUIDgAEBSABCCQoHbWVzc2FnZSKmAgoIUnVuU3RhcnQSFAoFdG9rZW4YASABKAlCA4ABAUgAEh0KDnNlc3Npb25faGFuZGxlGAIgASgJQgOAAQFIABIVCgh0ZW1wbGF0ZRgDIAEoCUgBiAEBEhEKBHN0ZXAYBCABKAlIAogBARIPCgdjb21tYW5kGAUgAygJEhEKCXdvcmtzcGFjZRgGIAEoCRI+CgtlbnZpcm9ubWVudBgHIAMoCzIkLm1heWZseS52MS5SdW5TdGFydC5FbnZpcm9ubWVudEVudHJ5QgOAAQEaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC2NyZWRlbnRpYWxzQgsKCV90ZW1wbGF0ZUIHCgVfc3RlcCIKCghTdGRpbkVuZCLXAQoLUnVuUmVzcG9uc2USKgoIYWNjZXB0ZWQYASABKAsyFi5tYXlmbHkudjEuUnVuQWNjZXB0ZWRIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABIVCgtzdGRpbl90YWtlbhgEIAEoDUgAEi4KDHRva2VuX25lZWRlZBgFIAEoCzIWLm1heWZseS52MS5Ub2tlbk5lZWRlZEgAEiYKBnJlc3VsdBgGIAEoCzIULm1heWZseS52MS5SdW5SZXN1bHRIAEIJCgdtZXNzYWdlIoIBCgtSdW5BY2NlcHRlZBILCgNydW4YASABKAkSDwoHc2Vzc2lvbhgCIAEoCRIgCg5zZXNzaW9uX2hhbmRsZRgDIAEoCUIDgAEBSACIAQESEAoIdGVtcGxhdGUYBCABKAkSDgoGcmVhc29uGAUgASgJQhEKD19zZXNzaW9uX2hhbmRsZSI5CgtUb2tlbk5lZWRlZBIqCgZiZWZvcmUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIp4BCglSdW5SZXN1bHQSCwoDcnVuGAEgASgJEg8KB3Nlc3Npb24YAiABKAkSJgoHb3V0Y29tZRgDIAEoDjIVLm1heWZseS52MS5SdW5PdXRjb21lEhEKCWV4aXRfY29kZRgEIAEoDRInCgZsZWFzZXMYBSADKAsyFy5tYXlmbHkudjEuTGVhc2VPdXRjb21lEg8KB3JlY2VpcHQYBiABKAkiKQoTU3RhcnRTZXNzaW9uUmVxdWVzdBISCgV0b2tlbhgBIAEoCUIDgAEBIogBChRTdGFydFNlc3Npb25SZXNwb25zZRIPCgdzZXNzaW9uGAEgASgJEhMKBmhhbmRsZRgCIAEoCUIDgAEBEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh3b3JrbG9hZBgEIAEoCRINCgV0cnVzdBgFIAEoCSIoChFFbmRTZXNzaW9uUmVxdWVzdBITCgZoYW5kbGUYASABKAlCA4ABASIUChJFbmRTZXNzaW9uUmVzcG9uc2UiHwodQnJva2VyU2VydmljZUdldFN0YXR1c1JlcXVlc3QijgEKHkJyb2tlclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhAKCGRyYWluaW5nGAIgASgIEg8KB3J1bm5pbmcYAyABKA0SEAoIY2FwYWNpdHkYBCABKA0SJgoJYXVkaWVuY2VzGAUgAygLMhMubWF5Zmx5LnYxLkF1ZGllbmNlIjwKCEF1ZGllbmNlEg4KBmlzc3VlchgBIAEoCRIOCgZwcmVzZXQYAiABKAkSEAoIYXVkaWVuY2UYAyABKAkqhAEKBlNpZ25hbBIWChJTSUdOQUxfVU5TUEVDSUZJRUQQABIOCgpTSUdOQUxfSFVQEAESDgoKU0lHTkFMX0lOVBACEg8KC1NJR05BTF9RVUlUEAMSDwoLU0lHTkFMX1VTUjEQChIPCgtTSUdOQUxfVVNSMhAMEg8KC1NJR05BTF9URVJNEA8qogEKClJ1bk91dGNvbWUSGwoXUlVOX09VVENPTUVfVU5TUEVDSUZJRUQQABIWChJSVU5fT1VUQ09NRV9FWElURUQQARIXChNSVU5fT1VUQ09NRV9USU1FT1VUEAISEwoPUlVOX09VVENPTUVfT09NEAMSGQoVUlVOX09VVENPTUVfQ0FOQ0VMTEVEEAQSFgoSUlVOX09VVENPTUVfS0lMTEVEEAUyxwIKDUJyb2tlclNlcnZpY2USOAoDUnVuEhUubWF5Zmx5LnYxLlJ1blJlcXVlc3QaFi5tYXlmbHkudjEuUnVuUmVzcG9uc2UoATABEk8KDFN0YXJ0U2Vzc2lvbhIeLm1heWZseS52MS5TdGFydFNlc3Npb25SZXF1ZXN0Gh8ubWF5Zmx5LnYxLlN0YXJ0U2Vzc2lvblJlc3BvbnNlEkkKCkVuZFNlc3Npb24SHC5tYXlmbHkudjEuRW5kU2Vzc2lvblJlcXVlc3QaHS5tYXlmbHkudjEuRW5kU2Vzc2lvblJlc3BvbnNlEmAKCUdldFN0YXR1cxIoLm1heWZseS52MS5Ccm9rZXJTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBopLm1heWZseS52MS5Ccm9rZXJTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
 
 /**
  * One message from the runner.
@@ -59,7 +59,7 @@ export type RunRequest = Message<"mayfly.v1.RunRequest"> & {
     case: "signal";
   } | {
     /**
-     * The answer to `token_needed`.
+     * The answer to `token_needed`; left empty where there is none now. Such a run is asked again until its deadline.
      *
      * @generated from field: string fresh_token = 5;
      */
@@ -199,7 +199,7 @@ export type RunResponse = Message<"mayfly.v1.RunResponse"> & {
     case: "stdinTaken";
   } | {
     /**
-     * The job lives longer than its token: send `fresh_token`.
+     * The CI job must prove that it still goes on: send `fresh_token`.
      *
      * @generated from field: mayfly.v1.TokenNeeded token_needed = 5;
      */
@@ -267,7 +267,7 @@ export const RunAcceptedSchema: GenMessage<RunAccepted> = /*@__PURE__*/
   messageDesc(file_mayfly_v1_broker, 4);
 
 /**
- * Why a fresh token is asked for, and until when it helps.
+ * A token of the same CI job that was not presented before is needed; without one by then, the job is ended.
  *
  * @generated from message mayfly.v1.TokenNeeded
  */
@@ -366,7 +366,7 @@ export type StartSessionResponse = Message<"mayfly.v1.StartSessionResponse"> & {
   session: string;
 
   /**
-   * Opens this session, for the same user of this host. Keep it from other jobs.
+   * Opens this session, for the same user and runner of this host. Keep it from other jobs.
    *
    * @generated from field: string handle = 2;
    */
@@ -477,6 +477,13 @@ export type BrokerServiceGetStatusResponse = Message<"mayfly.v1.BrokerServiceGet
    * @generated from field: uint32 capacity = 4;
    */
   capacity: number;
+
+  /**
+   * Whom an identity token must be made for, one line an issuer: how a runner knows what to ask its CI system for.
+   *
+   * @generated from field: repeated mayfly.v1.Audience audiences = 5;
+   */
+  audiences: Audience[];
 };
 
 /**
@@ -485,6 +492,39 @@ export type BrokerServiceGetStatusResponse = Message<"mayfly.v1.BrokerServiceGet
  */
 export const BrokerServiceGetStatusResponseSchema: GenMessage<BrokerServiceGetStatusResponse> = /*@__PURE__*/
   messageDesc(file_mayfly_v1_broker, 12);
+
+/**
+ * Whom the tokens of one issuer must be made for.
+ *
+ * @generated from message mayfly.v1.Audience
+ */
+export type Audience = Message<"mayfly.v1.Audience"> & {
+  /**
+   * The issuer's name in mayfly.yaml.
+   *
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * The kind of CI system, such as `github`; `generic` where mayfly.yaml describes it by hand.
+   *
+   * @generated from field: string preset = 2;
+   */
+  preset: string;
+
+  /**
+   * @generated from field: string audience = 3;
+   */
+  audience: string;
+};
+
+/**
+ * Describes the message mayfly.v1.Audience.
+ * Use `create(AudienceSchema)` to create a new message.
+ */
+export const AudienceSchema: GenMessage<Audience> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_broker, 13);
 
 /**
  * The signals that are passed on. To kill a job, end the call.
@@ -629,7 +669,8 @@ export const BrokerService: GenService<{
   },
   /**
    * Spends an identity token and opens a session, for CI jobs that run several commands on one token. The token is spent
-   * even if the answer is lost. The session belongs to the calling user of this host and to nobody else.
+   * even if the answer is lost. The session belongs to the calling user of this host and, where its control group can be read, to
+   * the calling runner: to processes in that group or beneath it, and to nobody else.
    *
    * @generated from rpc mayfly.v1.BrokerService.StartSession
    */

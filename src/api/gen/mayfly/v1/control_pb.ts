@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mayfly/v1/control.proto.
  */
 export const file_mayfly_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYXlmbHkvdjEvY29udHJvbC5wcm90bxIJbWF5Zmx5LnYxIkkKDkNvbnRhaW5SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEg4KBmNsb3NlZBgCIAEoCBILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIkwKD0NvbnRhaW5SZXNwb25zZRINCgVmZW5jZRgBIAEoBBISCgpydW5zX2VuZGVkGAIgASgNEhYKDmxlYXNlc19yZXZva2VkGAMgASgNIj0KElJldm9rZUxlYXNlUmVxdWVzdBINCgVsZWFzZRgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIjYKE1Jldm9rZUxlYXNlUmVzcG9uc2USHwoFbGVhc2UYASABKAsyEC5tYXlmbHkudjEuTGVhc2UiKQoNUmVsb2FkUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIjMKDlJlbG9hZFJlc3BvbnNlEiEKBnBvbGljeRgBIAEoCzIRLm1heWZseS52MS5Qb2xpY3kiKAoMRHJhaW5SZXF1ZXN0EgsKA3dobxgBIAEoCRILCgN3aHkYAiABKAkiDwoNRHJhaW5SZXNwb25zZSIrCgZQb2xpY3kSDgoGZGlnZXN0GAEgASgJEhEKCXRlbXBsYXRlcxgCIAMoCSIgCh5Db250cm9sU2VydmljZUdldFN0YXR1c1JlcXVlc3Qi+QIKH0NvbnRyb2xTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghkcmFpbmluZxgDIAEoCBIhCgZwb2xpY3kYBCABKAsyES5tYXlmbHkudjEuUG9saWN5Eg8KB2lzc3VlcnMYBSADKAkSLAoJcHJvdmlkZXJzGAYgAygLMhkubWF5Zmx5LnYxLlByb3ZpZGVyU3RhdHVzEisKCXNhbmRib3hlcxgHIAEoCzIYLm1heWZseS52MS5TYW5kYm94U3RhdHVzEicKBmxlZGdlchgIIAEoCzIXLm1heWZseS52MS5MZWRnZXJTdGF0dXMSJgoGbGVhc2VzGAkgASgLMhYubWF5Zmx5LnYxLkxlYXNlU3RhdHVzEiMKB3Ryb3VibGUYCiADKAsyEi5tYXlmbHkudjEuVHJvdWJsZSIsCg5Qcm92aWRlclN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkiQwoNU2FuZGJveFN0YXR1cxIPCgdydW50aW1lGAEgASgJEg8KB3J1bm5pbmcYAiABKA0SEAoIY2FwYWNpdHkYAyABKA0iQgoMTGVkZ2VyU3RhdHVzEg4KBm9yaWdpbhgBIAEoCRIMCgRzaXplGAIgASgEEhQKDHZlcmlmaWVyX2tleRgDIAEoCSIsCgtMZWFzZVN0YXR1cxIMCgRsaXZlGAEgASgNEg8KB292ZXJkdWUYAiABKA0iJgoHVHJvdWJsZRIMCgRjb2RlGAEgASgJEg0KBWFib3V0GAIgASgJMv8CCg5Db250cm9sU2VydmljZRJACgdDb250YWluEhkubWF5Zmx5LnYxLkNvbnRhaW5SZXF1ZXN0GhoubWF5Zmx5LnYxLkNvbnRhaW5SZXNwb25zZRJMCgtSZXZva2VMZWFzZRIdLm1heWZseS52MS5SZXZva2VMZWFzZVJlcXVlc3QaHi5tYXlmbHkudjEuUmV2b2tlTGVhc2VSZXNwb25zZRI9CgZSZWxvYWQSGC5tYXlmbHkudjEuUmVsb2FkUmVxdWVzdBoZLm1heWZseS52MS5SZWxvYWRSZXNwb25zZRI6CgVEcmFpbhIXLm1heWZseS52MS5EcmFpblJlcXVlc3QaGC5tYXlmbHkudjEuRHJhaW5SZXNwb25zZRJiCglHZXRTdGF0dXMSKS5tYXlmbHkudjEuQ29udHJvbFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0GioubWF5Zmx5LnYxLkNvbnRyb2xTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
+  fileDesc("ChdtYXlmbHkvdjEvY29udHJvbC5wcm90bxIJbWF5Zmx5LnYxIkkKDkNvbnRhaW5SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEg4KBmNsb3NlZBgCIAEoCBILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIkwKD0NvbnRhaW5SZXNwb25zZRINCgVmZW5jZRgBIAEoBBISCgpydW5zX2VuZGVkGAIgASgNEhYKDmxlYXNlc19yZXZva2VkGAMgASgNIj0KElJldm9rZUxlYXNlUmVxdWVzdBINCgVsZWFzZRgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIjYKE1Jldm9rZUxlYXNlUmVzcG9uc2USHwoFbGVhc2UYASABKAsyEC5tYXlmbHkudjEuTGVhc2UiKQoNUmVsb2FkUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIjMKDlJlbG9hZFJlc3BvbnNlEiEKBnBvbGljeRgBIAEoCzIRLm1heWZseS52MS5Qb2xpY3kiPgoSUmVmcmVzaEtleXNSZXF1ZXN0Eg4KBmlzc3VlchgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIj0KE1JlZnJlc2hLZXlzUmVzcG9uc2USJgoHaXNzdWVycxgBIAMoCzIVLm1heWZseS52MS5Jc3N1ZXJLZXlzIlgKCklzc3VlcktleXMSDgoGaXNzdWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEgwKBGtpZHMYAyADKAkSDAoEaGVsZBgEIAMoCRIPCgd0cm91YmxlGAUgASgJIkkKEEFjY2VwdEtleVJlcXVlc3QSDgoGaXNzdWVyGAEgASgJEgsKA2tpZBgCIAEoCRILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIhMKEUFjY2VwdEtleVJlc3BvbnNlIigKDERyYWluUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIg8KDURyYWluUmVzcG9uc2UiKwoGUG9saWN5Eg4KBmRpZ2VzdBgBIAEoCRIRCgl0ZW1wbGF0ZXMYAiADKAkiIAoeQ29udHJvbFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0IvkCCh9Db250cm9sU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZHJhaW5pbmcYAyABKAgSIQoGcG9saWN5GAQgASgLMhEubWF5Zmx5LnYxLlBvbGljeRIPCgdpc3N1ZXJzGAUgAygJEiwKCXByb3ZpZGVycxgGIAMoCzIZLm1heWZseS52MS5Qcm92aWRlclN0YXR1cxIrCglzYW5kYm94ZXMYByABKAsyGC5tYXlmbHkudjEuU2FuZGJveFN0YXR1cxInCgZsZWRnZXIYCCABKAsyFy5tYXlmbHkudjEuTGVkZ2VyU3RhdHVzEiYKBmxlYXNlcxgJIAEoCzIWLm1heWZseS52MS5MZWFzZVN0YXR1cxIjCgd0cm91YmxlGAogAygLMhIubWF5Zmx5LnYxLlRyb3VibGUiLAoOUHJvdmlkZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJIkMKDVNhbmRib3hTdGF0dXMSDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNIkIKDExlZGdlclN0YXR1cxIOCgZvcmlnaW4YASABKAkSDAoEc2l6ZRgCIAEoBBIUCgx2ZXJpZmllcl9rZXkYAyABKAkiLAoLTGVhc2VTdGF0dXMSDAoEbGl2ZRgBIAEoDRIPCgdvdmVyZHVlGAIgASgNIiYKB1Ryb3VibGUSDAoEY29kZRgBIAEoCRINCgVhYm91dBgCIAEoCTKVBAoOQ29udHJvbFNlcnZpY2USQAoHQ29udGFpbhIZLm1heWZseS52MS5Db250YWluUmVxdWVzdBoaLm1heWZseS52MS5Db250YWluUmVzcG9uc2USTAoLUmV2b2tlTGVhc2USHS5tYXlmbHkudjEuUmV2b2tlTGVhc2VSZXF1ZXN0Gh4ubWF5Zmx5LnYxLlJldm9rZUxlYXNlUmVzcG9uc2USPQoGUmVsb2FkEhgubWF5Zmx5LnYxLlJlbG9hZFJlcXVlc3QaGS5tYXlmbHkudjEuUmVsb2FkUmVzcG9uc2USTAoLUmVmcmVzaEtleXMSHS5tYXlmbHkudjEuUmVmcmVzaEtleXNSZXF1ZXN0Gh4ubWF5Zmx5LnYxLlJlZnJlc2hLZXlzUmVzcG9uc2USRgoJQWNjZXB0S2V5EhsubWF5Zmx5LnYxLkFjY2VwdEtleVJlcXVlc3QaHC5tYXlmbHkudjEuQWNjZXB0S2V5UmVzcG9uc2USOgoFRHJhaW4SFy5tYXlmbHkudjEuRHJhaW5SZXF1ZXN0GhgubWF5Zmx5LnYxLkRyYWluUmVzcG9uc2USYgoJR2V0U3RhdHVzEikubWF5Zmx5LnYxLkNvbnRyb2xTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBoqLm1heWZseS52MS5Db250cm9sU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
 
 /**
  * See ControlService.Contain.
@@ -179,6 +179,152 @@ export const ReloadResponseSchema: GenMessage<ReloadResponse> = /*@__PURE__*/
   messageDesc(file_mayfly_v1_control, 5);
 
 /**
+ * See ControlService.RefreshKeys.
+ *
+ * @generated from message mayfly.v1.RefreshKeysRequest
+ */
+export type RefreshKeysRequest = Message<"mayfly.v1.RefreshKeysRequest"> & {
+  /**
+   * An issuer's name in mayfly.yaml; left empty, all of them.
+   *
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * @generated from field: string who = 2;
+   */
+  who: string;
+
+  /**
+   * @generated from field: string why = 3;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message mayfly.v1.RefreshKeysRequest.
+ * Use `create(RefreshKeysRequestSchema)` to create a new message.
+ */
+export const RefreshKeysRequestSchema: GenMessage<RefreshKeysRequest> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 6);
+
+/**
+ * See ControlService.RefreshKeys.
+ *
+ * @generated from message mayfly.v1.RefreshKeysResponse
+ */
+export type RefreshKeysResponse = Message<"mayfly.v1.RefreshKeysResponse"> & {
+  /**
+   * @generated from field: repeated mayfly.v1.IssuerKeys issuers = 1;
+   */
+  issuers: IssuerKeys[];
+};
+
+/**
+ * Describes the message mayfly.v1.RefreshKeysResponse.
+ * Use `create(RefreshKeysResponseSchema)` to create a new message.
+ */
+export const RefreshKeysResponseSchema: GenMessage<RefreshKeysResponse> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 7);
+
+/**
+ * What one issuer's tokens are verified with.
+ *
+ * @generated from message mayfly.v1.IssuerKeys
+ */
+export type IssuerKeys = Message<"mayfly.v1.IssuerKeys"> & {
+  /**
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * `ready`, `stale` (known keys carry on while the issuer is away), `unavailable` or `untried`.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Ids of the keys that may verify.
+   *
+   * @generated from field: repeated string kids = 3;
+   */
+  kids: string[];
+
+  /**
+   * Ids of new keys that are not accepted yet.
+   *
+   * @generated from field: repeated string held = 4;
+   */
+  held: string[];
+
+  /**
+   * Why the last attempt failed, or which keys were left out; empty where all is well.
+   *
+   * @generated from field: string trouble = 5;
+   */
+  trouble: string;
+};
+
+/**
+ * Describes the message mayfly.v1.IssuerKeys.
+ * Use `create(IssuerKeysSchema)` to create a new message.
+ */
+export const IssuerKeysSchema: GenMessage<IssuerKeys> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 8);
+
+/**
+ * See ControlService.AcceptKey.
+ *
+ * @generated from message mayfly.v1.AcceptKeyRequest
+ */
+export type AcceptKeyRequest = Message<"mayfly.v1.AcceptKeyRequest"> & {
+  /**
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * @generated from field: string kid = 2;
+   */
+  kid: string;
+
+  /**
+   * @generated from field: string who = 3;
+   */
+  who: string;
+
+  /**
+   * @generated from field: string why = 4;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message mayfly.v1.AcceptKeyRequest.
+ * Use `create(AcceptKeyRequestSchema)` to create a new message.
+ */
+export const AcceptKeyRequestSchema: GenMessage<AcceptKeyRequest> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 9);
+
+/**
+ * See ControlService.AcceptKey.
+ *
+ * @generated from message mayfly.v1.AcceptKeyResponse
+ */
+export type AcceptKeyResponse = Message<"mayfly.v1.AcceptKeyResponse"> & {
+};
+
+/**
+ * Describes the message mayfly.v1.AcceptKeyResponse.
+ * Use `create(AcceptKeyResponseSchema)` to create a new message.
+ */
+export const AcceptKeyResponseSchema: GenMessage<AcceptKeyResponse> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 10);
+
+/**
  * See ControlService.Drain.
  *
  * @generated from message mayfly.v1.DrainRequest
@@ -200,7 +346,7 @@ export type DrainRequest = Message<"mayfly.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 6);
+  messageDesc(file_mayfly_v1_control, 11);
 
 /**
  * See ControlService.Drain.
@@ -215,7 +361,7 @@ export type DrainResponse = Message<"mayfly.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 7);
+  messageDesc(file_mayfly_v1_control, 12);
 
 /**
  * The templates that decide.
@@ -241,7 +387,7 @@ export type Policy = Message<"mayfly.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 8);
+  messageDesc(file_mayfly_v1_control, 13);
 
 /**
  * See ControlService.GetStatus.
@@ -256,7 +402,7 @@ export type ControlServiceGetStatusRequest = Message<"mayfly.v1.ControlServiceGe
  * Use `create(ControlServiceGetStatusRequestSchema)` to create a new message.
  */
 export const ControlServiceGetStatusRequestSchema: GenMessage<ControlServiceGetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 9);
+  messageDesc(file_mayfly_v1_control, 14);
 
 /**
  * See ControlService.GetStatus.
@@ -322,7 +468,7 @@ export type ControlServiceGetStatusResponse = Message<"mayfly.v1.ControlServiceG
  * Use `create(ControlServiceGetStatusResponseSchema)` to create a new message.
  */
 export const ControlServiceGetStatusResponseSchema: GenMessage<ControlServiceGetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 10);
+  messageDesc(file_mayfly_v1_control, 15);
 
 /**
  * A configured provider.
@@ -346,7 +492,7 @@ export type ProviderStatus = Message<"mayfly.v1.ProviderStatus"> & {
  * Use `create(ProviderStatusSchema)` to create a new message.
  */
 export const ProviderStatusSchema: GenMessage<ProviderStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 11);
+  messageDesc(file_mayfly_v1_control, 16);
 
 /**
  * Where jobs run, and how many.
@@ -375,7 +521,7 @@ export type SandboxStatus = Message<"mayfly.v1.SandboxStatus"> & {
  * Use `create(SandboxStatusSchema)` to create a new message.
  */
 export const SandboxStatusSchema: GenMessage<SandboxStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 12);
+  messageDesc(file_mayfly_v1_control, 17);
 
 /**
  * Which ledger, and how long it is.
@@ -406,7 +552,7 @@ export type LedgerStatus = Message<"mayfly.v1.LedgerStatus"> & {
  * Use `create(LedgerStatusSchema)` to create a new message.
  */
 export const LedgerStatusSchema: GenMessage<LedgerStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 13);
+  messageDesc(file_mayfly_v1_control, 18);
 
 /**
  * Leases that are not over.
@@ -432,7 +578,7 @@ export type LeaseStatus = Message<"mayfly.v1.LeaseStatus"> & {
  * Use `create(LeaseStatusSchema)` to create a new message.
  */
 export const LeaseStatusSchema: GenMessage<LeaseStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 14);
+  messageDesc(file_mayfly_v1_control, 19);
 
 /**
  * Something that is wrong now.
@@ -458,7 +604,7 @@ export type Trouble = Message<"mayfly.v1.Trouble"> & {
  * Use `create(TroubleSchema)` to create a new message.
  */
 export const TroubleSchema: GenMessage<Trouble> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 15);
+  messageDesc(file_mayfly_v1_control, 20);
 
 /**
  * What a responder or an operator may do. Served on control.sock only.
@@ -497,6 +643,26 @@ export const ControlService: GenService<{
     methodKind: "unary";
     input: typeof ReloadRequestSchema;
     output: typeof ReloadResponseSchema;
+  },
+  /**
+   * Reads an issuer's keys again now, or those of all: what to do when an issuer has withdrawn a key.
+   *
+   * @generated from rpc mayfly.v1.ControlService.RefreshKeys
+   */
+  refreshKeys: {
+    methodKind: "unary";
+    input: typeof RefreshKeysRequestSchema;
+    output: typeof RefreshKeysResponseSchema;
+  },
+  /**
+   * Takes a new key of an issuer before its hold is over.
+   *
+   * @generated from rpc mayfly.v1.ControlService.AcceptKey
+   */
+  acceptKey: {
+    methodKind: "unary";
+    input: typeof AcceptKeyRequestSchema;
+    output: typeof AcceptKeyResponseSchema;
   },
   /**
    * Takes no new work, lets what runs come to its end, and then stops the broker. Answers at once.

@@ -1,0 +1,79 @@
+/** What asking an endpoint takes. Node's own `fetch` fits. */
+export type AskEndpoint = (
+  url: string,
+  options: {
+    readonly method: "GET" | "POST";
+    readonly headers: Readonly<Record<string, string>>;
+    readonly redirect: "error";
+    readonly signal: AbortSignal;
+  },
+) => Promise<{ readonly status: number; text(): Promise<string> }>;
+
+/** Why no token came, in our own words: what an endpoint or a program says is not repeated. */
+export class NoToken extends Error {
+  override readonly name = "NoToken";
+}
+
+/** Whose an endpoint must be before the job's request token is shown to it. */
+export interface Home {
+  /** The CI system's own URL, as it tells its jobs. */
+  readonly server: string | undefined;
+  /** Further hosts that are the vendor's own; what is below them counts too. */
+  readonly known: readonly string[];
+}
+
+/**
+ * The URL that asks for a token. A variable of a job can come from strangers (a step that writes a pull request's title to
+ * `$GITHUB_ENV`), and with the request token anybody has tokens for any audience: so it goes to the CI system's own host alone,
+ * encrypted, unless the whole system is plain http. Throws `NoToken`.
+ */
+export function ownAddress(given: string, home: Home, query: Readonly<Record<string, string>>): string {
+  if (!URL.canParse(given)) throw new NoToken("the address to ask is no URL");
+  const url = new URL(given);
+  if (!isHome(url, home))
+    throw new NoToken(`the address to ask, at ${url.host}, is not the CI system's own, so it was not asked`);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  url.hash = "";
+  return url.href;
+}
+
+function isHome(url: URL, { server, known }: Home): boolean {
+  const own = server !== undefined && URL.canParse(server) ? new URL(server) : undefined;
+  if (own !== undefined && /^https?:$/.test(own.protocol) && url.origin === own.origin) return true;
+  const hosts = own === undefined ? known : [own.hostname, ...known];
+  return url.protocol === "https:" && hosts.some((host) => url.hostname === host || url.hostname.endsWith(`.${host}`));
+}
+
+export interface Question {
+  readonly url: string;
+  readonly method: "GET" | "POST";
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The answer's text. Whoever asks was sent nowhere else: a redirect is no answer. Throws `NoToken`. */
+export async function answerTo(question: Question, fetch: AskEndpoint, signal: AbortSignal): Promise<string> {
+  const { url, ...rest } = question;
+  const lost = (cause: unknown): never => {
+    throw new NoToken("its endpoint cannot be reached, or sends elsewhere", { cause });
+  };
+  const answer = await fetch(url, { ...rest, redirect: "error", signal }).catch(lost);
+  if (answer.status !== 200) throw new NoToken(`its endpoint answered with status ${answer.status}`);
+  return answer.text().catch(lost);
+}
+
+/** One member of an answer in JSON. Throws `NoToken`. */
+export function memberOf(text: string, member: string): string {
+  const parsed = parsedJson(text);
+  const members: readonly [string, unknown][] = typeof parsed === "object" && parsed !== null ? Object.entries(parsed) : [];
+  const found = members.find(([name]) => name === member)?.[1];
+  if (typeof found !== "string" || found === "") throw new NoToken("its endpoint answered without a token");
+  return found;
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,38 @@
+import { common, hour, type Preset, uuid } from "../preset.ts";
+import type { Claims } from "../profile.ts";
+
+const project = "oidc.circleci.com/project-id";
+
+/**
+ * CircleCI, one issuer per organisation.
+ *
+ * Claims: circleci.com/docs/openid-connect-tokens; the ids of workflow and job are those that Sigstore's Fulcio reads. No jti documented.
+ * Ask for a token of our own audience (`circleci run oidc get --claims '{"aud": …}'`): the ones in the environment are made for the
+ * organisation's id, and everybody who is shown one could present it here.
+ *
+ * Trust: unknown. `vcs-ref` and `vcs-origin` name a ref and a repository, never whether the ref is protected, and neither is there for custom
+ * webhooks. Forks get a token where the project passes secrets to them: then their `vcs-origin` is another.
+ */
+export const circleci: Preset = {
+  ...common,
+  issuer: {
+    usual: undefined,
+    form: "https://oidc.circleci.com/org/ORG-UUID",
+    fits: new RegExp(`^https://oidc\\.circleci\\.com/org/${uuid}$`),
+  },
+  maxLifetime: hour,
+  text: ["oidc.circleci.com/vcs-origin", "oidc.circleci.com/vcs-ref"],
+  workload: [project],
+  identifying: [project],
+  job: [],
+  jobWhereSent: ["oidc.circleci.com/workflow-id", "oidc.circleci.com/job-id"],
+  jti: "absent",
+  refuses: circleFlaw,
+};
+
+function circleFlaw(claims: Claims): string | undefined {
+  // Whoever started it has a shell in the job: the pipeline does not say what runs. Silence is no proof either.
+  if (claims["oidc.circleci.com/ssh-rerun"] !== false) return "a rerun with SSH, or nothing said about it";
+  const agrees = String(claims["sub"]).includes(`/project/${String(claims[project])}/`);
+  return agrees ? undefined : "the project in its sub is not that of its claim";
+}

@@ -1,0 +1,124 @@
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { openClient } from "../../src/api/client.ts";
+import { BrokerService } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
+import { limits } from "../../src/api/limits.ts";
+import { Tarpit } from "../../src/api/tarpit.ts";
+import { ManualClock } from "../identity/manual-clock.ts";
+import { openDoor, refusal } from "./open-door.ts";
+
+/** Milliseconds until the call was answered, whatever the answer. */
+async function time(call: () => Promise<unknown>): Promise<number> {
+  const before = performance.now();
+  await call().catch(() => undefined);
+  return performance.now() - before;
+}
+
+const getStatus = ["-H", "content-type: application/json", "-d", "{}", "http://broker/mayfly.v1.BrokerService/GetStatus"];
+
+async function refusedTooOften(paths: Readonly<Record<"broker", string>>): Promise<void> {
+  using client = openClient(BrokerService, paths.broker);
+  for (let count = 0; count < limits.refusals; count += 1)
+    expect(await refusal(client.call.startSession({ token: "spent" }))).toMatchObject({ code: "token-spent" });
+}
+
+describe("refusals", () => {
+  test("are answered at once as long as they are rare, and a second later beyond that", async () => {
+    await using open = await openDoor();
+    const before = performance.now();
+    await refusedTooOften(open.door.paths);
+    expect(performance.now() - before).toBeLessThan(limits.hold);
+    using client = openClient(BrokerService, open.door.paths.broker);
+    const held = await time(() => client.call.startSession({ token: "spent" }));
+    expect(held).toBeGreaterThanOrEqual(limits.hold - 20);
+    expect(held).toBeLessThan(limits.hold * 2);
+  });
+
+  test("of a user cost a good call of the same user nothing, on a connection of its own", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    using bad = openClient(BrokerService, open.door.paths.broker);
+    const held = Array.from({ length: limits.waitingCalls }, () => refusal(bad.call.startSession({ token: "spent" })));
+    await sleep(100);
+    using good = openClient(BrokerService, open.door.paths.broker);
+    expect(await time(() => good.call.startSession({ token: "t" }))).toBeLessThan(limits.hold / 2);
+    const codes = (await Promise.all(held)).map(({ code }) => code);
+    expect(new Set(codes)).toEqual(new Set(["token-spent"]));
+  });
+
+  test("hold up what comes behind them on their connection; of that, a few wait and the rest is refused unseen", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    using bad = openClient(BrokerService, open.door.paths.broker);
+    const first = refusal(bad.call.startSession({ token: "spent" }));
+    await sleep(100);
+    const behind = Array.from({ length: limits.waitingCalls + 5 }, () => bad.call.startSession({ token: "t" }));
+    const before = performance.now();
+    const outcomes = await Promise.all(
+      behind.map((call) =>
+        call.then(
+          () => "answered",
+          async () => (await refusal(call)).code,
+        ),
+      ),
+    );
+    expect(outcomes.filter((outcome) => outcome === "answered")).toHaveLength(limits.waitingCalls);
+    expect(new Set(outcomes)).toEqual(new Set(["answered", "busy"]));
+    expect(performance.now() - before).toBeGreaterThan((limits.waitingCalls - 1) * limits.hold);
+    expect(await first).toMatchObject({ code: "token-spent" });
+  });
+
+  test("of a process that presses on all the same close its connections for a while, and nobody else's", async () => {
+    const clock = new ManualClock(0);
+    const tarpit = new Tarpit(clock);
+    const connection = { peer: { uid: 1000, gid: 1000, pid: 4711, cgroup: undefined } };
+    for (let count = 0; count < limits.refusals; count += 1) tarpit.count(connection);
+    void tarpit.hold(connection);
+    for (let count = 0; count < limits.waitingCalls; count += 1) void tarpit.enter(connection);
+    const turnedAway = Array.from({ length: limits.turnedAway }, () => tarpit.enter(connection));
+    expect(await Promise.all(turnedAway)).toEqual([...Array.from({ length: limits.turnedAway - 1 }, () => "busy"), "shut"]);
+    expect([tarpit.keepsOut(4711), tarpit.keepsOut(4712)]).toEqual([true, false]);
+    clock.advance(limits.keptOut);
+    expect(tarpit.keepsOut(4711)).toBe(false);
+  });
+
+  test("that go on end the connection, and the process finds the door shut", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    using bad = openClient(BrokerService, open.door.paths.broker);
+    const held = refusal(bad.call.startSession({ token: "spent" }));
+    await sleep(100);
+    const behind = Array.from({ length: limits.waitingCalls + limits.turnedAway }, () =>
+      refusal(bad.call.startSession({ token: "t" })),
+    );
+    expect(new Set((await Promise.all([held, ...behind])).map(({ code }) => code))).toContain("cancelled");
+    using again = openClient(BrokerService, open.door.paths.broker);
+    expect(await refusal(again.call.startSession({ token: "t" }))).toMatchObject({ code: "cancelled" });
+    expect(open.logged.filter(({ message }) => message.includes("kept out"))).toHaveLength(1);
+    const other = await promisify(execFile)("curl", ["--unix-socket", open.door.paths.broker, "-s", ...getStatus]);
+    expect(JSON.parse(other.stdout)).toMatchObject({ capacity: expect.any(Number) });
+  });
+
+  test("beyond those that are written down fill neither the log nor the ledger", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    const before = open.logged.length;
+    using bad = openClient(BrokerService, open.door.paths.broker);
+    const codes = await Promise.all(
+      Array.from({ length: limits.streams }, async () => (await refusal(bad.call.startSession({ token: "" }))).code),
+    );
+    expect(new Set(codes)).toEqual(new Set(["token-missing"]));
+    expect(open.logged.length).toBe(before);
+    const denied = await open.ledger.entries({ limit: 500, kinds: ["denied"] });
+    expect(denied.length).toBeLessThanOrEqual(limits.refusals);
+  });
+
+  test("that are nobody's fault are not counted", async () => {
+    await using open = await openDoor();
+    using client = openClient(BrokerService, open.door.paths.broker);
+    for (let count = 0; count < limits.refusals + 5; count += 1) await client.call.startSession({ token: "t" });
+    expect(await time(() => client.call.startSession({ token: "spent" }))).toBeLessThan(limits.hold / 2);
+  });
+});

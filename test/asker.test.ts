@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { identify, isBeneath, opens } from "../src/asker.ts";
+import type { Peer } from "../src/contract.ts";
+import type { House } from "../src/house.ts";
+import type { Secret } from "../src/secret.ts";
+import { identity, type JobStage, openJobStage, peer } from "./job-stage.ts";
+
+describe("a control group is beneath the one that a session is bound to", () => {
+  const runner = "/system.slice/runner-1.service";
+  test.each([
+    ["the same", runner, runner, true],
+    ["one that the runner made for its job", runner, `${runner}/job-7`, true],
+    ["one deep beneath", runner, `${runner}/a/b/c`, true],
+    ["another runner's", runner, "/system.slice/runner-2.service", false],
+    ["one whose name begins alike", runner, "/system.slice/runner-1.service2", false],
+    ["the one above", runner, "/system.slice", false],
+    ["the root", runner, "/", false],
+    ["one that cannot be read", runner, undefined, false],
+    ["any, where it is bound to the user alone", null, "/anything", true],
+    ["none that can be read, where it is bound to the user alone", null, undefined, true],
+    ["any of our namespace, beneath its root", "/", runner, true],
+    ["the root itself", "/", "/", true],
+    ["one outside of our namespace, whose path begins like the root", "/", "/../runner-2.service", false],
+    ["the same one outside of our namespace", "/../runner-1", "/../runner-1", true],
+    ["one beneath that", "/../runner-1", "/../runner-1/job", true],
+    ["another one outside", "/../runner-1", "/../runner-2", false],
+    ["one two levels above, whose path begins like one level above", "/..", "/../..", false],
+    ["one beneath two levels above", "/..", "/../../runner-2", false],
+    ["one whose name only begins with two dots", "/a", "/a/..b", true],
+  ])("%s", (_, bound, found, expected) => {
+    expect(isBeneath(bound, found)).toBe(expected);
+  });
+});
+
+describe("a session", () => {
+  let stage: JobStage;
+  let count = 0;
+
+  beforeAll(async () => {
+    stage = await openJobStage();
+  });
+  afterAll(() => stage?.[Symbol.asyncDispose]());
+
+  async function started(house: House, by: Peer): Promise<Secret> {
+    count += 1;
+    const { opening, handle } = opens(house, { ...identity, token: { ...identity.token, key: `asker-${count}` } }, by);
+    await house.ledger.openSession(opening);
+    return handle;
+  }
+
+  const outcome = (house: House, handle: Secret, by: Peer): Promise<string> =>
+    identify(house, { kind: "session", handle }, by, AbortSignal.timeout(5_000)).then(
+      ({ kind }) => kind,
+      (error: { readonly code: string }) => error.code,
+    );
+
+  const inside: Peer = { ...peer, uid: 1000, cgroup: "/runner-1" };
+
+  test.each([
+    ["the same user in the same runner", inside, "within"],
+    ["the same user beneath it", { ...inside, cgroup: "/runner-1/job" }, "within"],
+    ["the same user in another runner", { ...inside, cgroup: "/runner-2" }, "session-peer"],
+    ["the same user whose runner cannot be read", { ...inside, cgroup: undefined }, "session-peer"],
+    ["another user in the same runner", { ...inside, uid: 1001 }, "session-peer"],
+    ["root in the same runner", { ...inside, uid: 0 }, "session-peer"],
+  ] as const)("bound to a runner is of use to its own only: %s", async (_, by, expected) => {
+    expect(await outcome(stage.house, await started(stage.house, inside), by)).toBe(expected);
+  });
+
+  test.each([
+    ["the same user in another runner", { ...inside, cgroup: "/runner-2" }, "within"],
+    ["the same user whose runner cannot be read", { ...inside, cgroup: undefined }, "within"],
+    ["another user", { ...inside, uid: 1001 }, "session-peer"],
+  ] as const)("bound to a user, by configuration, is of use to every runner of that user: %s", async (_, by, expected) => {
+    const house: House = { ...stage.house, boundTo: "user" };
+    expect(await outcome(house, await started(house, inside), by)).toBe(expected);
+  });
+
+  test("that was opened by who could not be read is bound to the user alone", async () => {
+    const handle = await started(stage.house, { ...inside, cgroup: undefined });
+    expect(await outcome(stage.house, handle, inside)).toBe("within");
+    expect(await outcome(stage.house, handle, { ...inside, uid: 7 })).toBe("session-peer");
+  });
+
+  test("that was bound to a runner stays so when the configuration changes", async () => {
+    const handle = await started(stage.house, inside);
+    expect(await outcome({ ...stage.house, boundTo: "user" }, handle, { ...inside, cgroup: "/runner-2" })).toBe("session-peer");
+  });
+});
