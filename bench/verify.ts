@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { type CryptoKey, createLocalJWKSet, importJWK, type JWK, type JWTVerifyGetKey, jwtVerify } from "jose";
-import { compileProfiles, issuersSchema } from "../src/identity/issuers.ts";
-import { noHistory } from "../src/identity/key-history.ts";
+import { compileProfiles, issuersSchema } from "../src/identity/issuers/issuers.ts";
+import { noHistory } from "../src/identity/keys/key-history.ts";
 import { createVerifier } from "../src/identity/verify.ts";
 import { Secret } from "../src/secret.ts";
 import { systemClock } from "../src/time.ts";

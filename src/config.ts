@@ -6,7 +6,7 @@ import { z } from "zod";
 import { duration } from "./duration.ts";
 import { BrokerError } from "./errors.ts";
 import { failpoints, type Stop } from "./failpoint.ts";
-import { issuersSchema } from "./identity/issuers.ts";
+import { issuersSchema } from "./identity/issuers/issuers.ts";
 import { sharedSchema } from "./ledger/postgres/config.ts";
 import { sandboxConfigSchema } from "./sandbox/config.ts";
 

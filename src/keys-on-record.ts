@@ -1,4 +1,4 @@
-import type { KeyFact, KeyHistory, KeysChanged } from "./identity/key-history.ts";
+import type { KeyFact, KeyHistory, KeysChanged } from "./identity/keys/key-history.ts";
 import type { Entry } from "./ledger/entry.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Log } from "./log.ts";

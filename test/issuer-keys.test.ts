@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readRegularFile } from "../src/identity/file.ts";
-import { issuerFetch } from "../src/identity/network.ts";
+import { readRegularFile } from "../src/identity/keys/file.ts";
+import { issuerFetch } from "../src/identity/keys/network.ts";
 import { createVerifier, type Verifier } from "../src/identity/verify.ts";
 import { acceptKey, keyTrouble, refreshKeys } from "../src/issuer-keys.ts";
 import { KeysOnRecord, type RecordParts } from "../src/keys-on-record.ts";
@@ -11,8 +11,8 @@ import { loadLedger } from "../src/ledger/thread.ts";
 import { createLog } from "../src/log.ts";
 import { type Clock, systemClock } from "../src/time.ts";
 import { ecKey, startIssuer, type TestIssuer, type TestKey } from "./identity/issuer.ts";
-import { outcome, profileOf, tokenOf } from "./identity/key-rows/stage.ts";
-import { down } from "./identity/misbehaving.ts";
+import { outcome, profileOf, tokenOf } from "./identity/keys/key-rows/stage.ts";
+import { down } from "./identity/keys/misbehaving.ts";
 import { newFolder, newKey, origin } from "./ledger/fixture.ts";
 
 /** A broker's real ledger and verifier over a real issuer, closed and opened again as a restart does. */

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { figures } from "../scripts/figures.ts";
-import { issuersSchema } from "../src/identity/issuers.ts";
+import { issuersSchema } from "../src/identity/issuers/issuers.ts";
 import { templateSchema } from "../src/policy/template.ts";
 
 const readme = readFileSync("README.md", "utf8");

@@ -1,7 +1,7 @@
 import { type Delivery, deliverable, deliverySchema } from "../src/delivery/delivery.ts";
 import type { House } from "../src/house.ts";
-import { compileProfiles, identifyingClaims, issuersSchema } from "../src/identity/issuers.ts";
-import { noHistory } from "../src/identity/key-history.ts";
+import { compileProfiles, identifyingClaims, issuersSchema } from "../src/identity/issuers/issuers.ts";
+import { noHistory } from "../src/identity/keys/key-history.ts";
 import { createVerifier } from "../src/identity/verify.ts";
 import { compileTemplates, type Policy } from "../src/policy/compile.ts";
 import { isolationSchema } from "../src/sandbox/isolation.ts";

@@ -7,7 +7,7 @@ import { BrokerError } from "../errors.ts";
 import { isOf } from "../identity/chosen.ts";
 import { identityOf } from "../identity/claims.ts";
 import type { Identity } from "../identity/identity.ts";
-import { compileProfiles } from "../identity/issuers.ts";
+import { compileProfiles } from "../identity/issuers/issuers.ts";
 import { isObject, type JsonObject, readJson } from "../identity/json.ts";
 import { explained, explainText } from "../policy/explain.ts";
 import type { LoadCatalogue } from "../rooms.ts";

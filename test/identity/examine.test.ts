@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/errors.ts";
 import { type Check, type Examination, examine, trustClaims } from "../../src/identity/examine.ts";
-import { readRegularFile } from "../../src/identity/file.ts";
-import { compileProfiles, issuersSchema } from "../../src/identity/issuers.ts";
-import { noHistory } from "../../src/identity/key-history.ts";
-import { issuerFetch } from "../../src/identity/network.ts";
+import { compileProfiles, issuersSchema } from "../../src/identity/issuers/issuers.ts";
+import { readRegularFile } from "../../src/identity/keys/file.ts";
+import { noHistory } from "../../src/identity/keys/key-history.ts";
+import { issuerFetch } from "../../src/identity/keys/network.ts";
 import { createVerifier, type Gate, gatesOf, type VerifierParts } from "../../src/identity/verify.ts";
 import { Secret } from "../../src/secret.ts";
 import {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { readRegularFile } from "../../src/identity/file.ts";
-import { noHistory } from "../../src/identity/key-history.ts";
+import { readRegularFile } from "../../src/identity/keys/file.ts";
+import { noHistory } from "../../src/identity/keys/key-history.ts";
 import type { Profile } from "../../src/identity/profile.ts";
 import { createVerifier } from "../../src/identity/verify.ts";
 import { ecKey, githubClaims, headerOf, now, rsaKey, signed, type TestKey } from "./issuer.ts";
-import { goodKey, openStage, outcome, profileOf, tokenOf } from "./key-rows/stage.ts";
+import { goodKey, openStage, outcome, profileOf, tokenOf } from "./keys/key-rows/stage.ts";
 import { ManualClock } from "./manual-clock.ts";
 
 const svidKey = ecKey("svid");

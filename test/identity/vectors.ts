@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { compactVerify } from "jose";
-import { compileProfiles, issuersSchema } from "../../src/identity/issuers.ts";
-import { noHistory } from "../../src/identity/key-history.ts";
-import { type KeySet, readKeySet } from "../../src/identity/keyset.ts";
+import { compileProfiles, issuersSchema } from "../../src/identity/issuers/issuers.ts";
+import { noHistory } from "../../src/identity/keys/key-history.ts";
+import { type KeySet, readKeySet } from "../../src/identity/keys/keyset.ts";
 import { algorithms } from "../../src/identity/profile.ts";
 import { createVerifier } from "../../src/identity/verify.ts";
 import { Secret } from "../../src/secret.ts";

@@ -1,11 +1,11 @@
 import { createHash, createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BrokerError, type Code, codes } from "../../src/errors.ts";
-import { readRegularFile } from "../../src/identity/file.ts";
 import type { Identity } from "../../src/identity/identity.ts";
-import { compileProfiles, issuersSchema } from "../../src/identity/issuers.ts";
-import { noHistory } from "../../src/identity/key-history.ts";
-import { issuerFetch } from "../../src/identity/network.ts";
+import { compileProfiles, issuersSchema } from "../../src/identity/issuers/issuers.ts";
+import { readRegularFile } from "../../src/identity/keys/file.ts";
+import { noHistory } from "../../src/identity/keys/key-history.ts";
+import { issuerFetch } from "../../src/identity/keys/network.ts";
 import { createVerifier, type Verifier } from "../../src/identity/verify.ts";
 import { Secret } from "../../src/secret.ts";
 import {

@@ -1,5 +1,5 @@
-import { common, hour, minute, type Preset, uuid } from "../preset.ts";
 import type { Claims } from "../profile.ts";
+import { common, hour, minute, type Preset, uuid } from "./preset.ts";
 
 /**
  * Azure DevOps' service connections with Microsoft Entra's issuer, which new ones have had since November 2025.

@@ -1,5 +1,5 @@
-import { common, minute, type Preset, uuid } from "../preset.ts";
 import type { Claims } from "../profile.ts";
+import { common, minute, type Preset, uuid } from "./preset.ts";
 
 /**
  * Azure DevOps' own issuer, and of its tokens the pipeline's: asked for without a service connection, its `sub` is p://ORG/PROJECT/PIPELINE.

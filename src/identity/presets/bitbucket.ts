@@ -1,4 +1,4 @@
-import { common, hour, type Preset } from "../preset.ts";
+import { common, hour, type Preset } from "./preset.ts";
 
 /**
  * Bitbucket Pipelines, one issuer per workspace. Its UUIDs are written in braces.

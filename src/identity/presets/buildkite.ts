@@ -1,4 +1,4 @@
-import { common, hour, type Preset } from "../preset.ts";
+import { common, hour, type Preset } from "./preset.ts";
 
 /**
  * Buildkite. One issuer for every organisation in the world: only ids tell them apart.

@@ -1,5 +1,5 @@
-import { common, hour, type Preset, uuid } from "../preset.ts";
 import type { Claims } from "../profile.ts";
+import { common, hour, type Preset, uuid } from "./preset.ts";
 
 const project = "oidc.circleci.com/project-id";
 

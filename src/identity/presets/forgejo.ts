@@ -1,5 +1,5 @@
-import { common, host, minute, type Preset } from "../preset.ts";
 import { actionsTrust } from "./actions.ts";
+import { common, host, minute, type Preset } from "./preset.ts";
 
 /**
  * Forgejo Actions, since the release that has `repository_id` in its tokens (2026); Gitea's differ, and have no preset.

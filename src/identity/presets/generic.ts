@@ -1,4 +1,4 @@
-import { common, type Preset } from "../preset.ts";
+import { common, type Preset } from "./preset.ts";
 
 /** An issuer that no preset knows: mayfly.yaml says what identifies, and trust is `unknown` until it maps claims. */
 export const generic: Preset = {

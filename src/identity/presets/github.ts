@@ -1,6 +1,6 @@
-import { common, host, minute, type Preset } from "../preset.ts";
 import type { Claims } from "../profile.ts";
 import { actionsTrust } from "./actions.ts";
+import { common, host, minute, type Preset } from "./preset.ts";
 
 /**
  * GitHub Actions: github.com, GitHub Enterprise Server, ghe.com, and an enterprise's own issuer path.

@@ -1,6 +1,6 @@
 import type { Trust } from "../identity.ts";
-import { common, host, hour, type Preset } from "../preset.ts";
 import type { Claims } from "../profile.ts";
+import { common, host, hour, type Preset } from "./preset.ts";
 
 /**
  * GitLab CI ID tokens, gitlab.com and self-managed.

@@ -1,4 +1,4 @@
-import { common, hour, type Preset } from "../preset.ts";
+import { common, hour, type Preset } from "./preset.ts";
 
 const machine = (name: string) => ({ path: ["google", "compute_engine", name], as: `google/compute_engine/${name}` });
 

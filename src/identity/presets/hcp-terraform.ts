@@ -1,4 +1,4 @@
-import { common, host, hour, type Preset } from "../preset.ts";
+import { common, host, hour, type Preset } from "./preset.ts";
 
 /**
  * HCP Terraform and Terraform Enterprise: runs of a workspace. Tokens of stacks have no workspace and are refused.

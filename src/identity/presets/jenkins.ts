@@ -1,4 +1,4 @@
-import { common, host, hour, type Preset } from "../preset.ts";
+import { common, host, hour, type Preset } from "./preset.ts";
 
 /**
  * Jenkins with the oidc-provider plugin: a token is a credential that is bound in a job, and its key is that credential's own.

@@ -1,5 +1,5 @@
-import { common, host, hour, type Preset } from "../preset.ts";
 import type { Claims, NestedClaim } from "../profile.ts";
+import { common, host, hour, type Preset } from "./preset.ts";
 
 const nested: readonly NestedClaim[] = [
   { path: ["kubernetes.io", "namespace"], as: "kubernetes.io/namespace" },

@@ -1,4 +1,4 @@
-import { common, host, hour, type Preset } from "../preset.ts";
+import { common, host, hour, type Preset } from "./preset.ts";
 
 /**
  * Nomad workload identities; the servers need `oidc_issuer`, and the task an `identity` block with our audience and a `ttl`, without which

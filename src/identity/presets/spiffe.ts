@@ -1,5 +1,5 @@
-import { common, hour, type Preset } from "../preset.ts";
 import type { Claims } from "../profile.ts";
+import { common, hour, type Preset } from "./preset.ts";
 
 /**
  * SPIFFE JWT-SVIDs of one trust domain. They need no `iss`: `sub` lies in the trust domain, and its bundle's keys verify it.

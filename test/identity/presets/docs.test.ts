@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import { issuersSchema } from "../../../src/identity/issuers.ts";
-import { presetNames, presets } from "../../../src/identity/presets.ts";
+import { issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { presetNames, presets } from "../../../src/identity/presets/presets.ts";
 
 const page = readFileSync(new URL("../../../docs/issuers.md", import.meta.url), "utf8");
 const sections = page.split(/^## /m).slice(1);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { BrokerError, codes } from "../../../src/errors.ts";
-import { readRegularFile } from "../../../src/identity/file.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
-import { compileProfiles, identifyingClaims, issuersSchema } from "../../../src/identity/issuers.ts";
-import { noHistory } from "../../../src/identity/key-history.ts";
-import { presetNames } from "../../../src/identity/presets.ts";
+import { compileProfiles, identifyingClaims, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { readRegularFile } from "../../../src/identity/keys/file.ts";
+import { noHistory } from "../../../src/identity/keys/key-history.ts";
+import { presetNames } from "../../../src/identity/presets/presets.ts";
 import { createVerifier } from "../../../src/identity/verify.ts";
 import { Secret } from "../../../src/secret.ts";
 import { now } from "../issuer.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { type Code, codes } from "../../../src/errors.ts";
-import { presetNames } from "../../../src/identity/presets.ts";
+import { presetNames } from "../../../src/identity/presets/presets.ts";
 import { ecKey, headerOf, rsaKey, signed, type TestKey } from "../issuer.ts";
 
 const folder = new URL("../../golden/tokens/", import.meta.url);

@@ -1,7 +1,7 @@
 import { BrokerError, type Code } from "../../../src/errors.ts";
-import { compileProfiles, issuersSchema } from "../../../src/identity/issuers.ts";
-import { noHistory } from "../../../src/identity/key-history.ts";
-import { presetNames } from "../../../src/identity/presets.ts";
+import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { noHistory } from "../../../src/identity/keys/key-history.ts";
+import { presetNames } from "../../../src/identity/presets/presets.ts";
 import { Secret } from "../../../src/secret.ts";
 import { ManualClock } from "../../identity/manual-clock.ts";
 import { type GoldenCase, goldenCases } from "../../identity/presets/golden.ts";

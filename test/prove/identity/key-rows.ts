@@ -1,4 +1,4 @@
-import { keyRows } from "../../identity/key-rows.ts";
+import { keyRows } from "../../identity/keys/key-rows.ts";
 import { type Found, say, type Trial } from "./part.ts";
 
 /** J-21: issuers, and whoever is in their place, that misbehave; each row with real servers. */

@@ -1,7 +1,7 @@
 import { BrokerError } from "../../../src/errors.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
-import { compileProfiles, issuersSchema } from "../../../src/identity/issuers.ts";
-import { noHistory } from "../../../src/identity/key-history.ts";
+import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { noHistory } from "../../../src/identity/keys/key-history.ts";
 import { Secret } from "../../../src/secret.ts";
 import type { MakeVerifier } from "../../identity/bad-tokens/stage.ts";
 import { ManualClock } from "../../identity/manual-clock.ts";
