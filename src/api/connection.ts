@@ -58,6 +58,10 @@ export class Connection {
     if (this.#calls === 0 && !this.#socket.destroyed) this.#expectCall();
   }
 
+  get closed(): boolean {
+    return this.#socket.destroyed;
+  }
+
   close(): void {
     this.#socket.destroy();
   }

@@ -78,8 +78,10 @@ export class Entrance {
 
   #count(connection: Connection, socket: Socket): boolean {
     const { uid } = connection.peer;
-    const others = [...this.#connections].filter((other) => other.peer.uid === uid).length;
-    if (others >= limits.connectionsPerUser) {
+    const others = [...this.#connections].filter((other) => other.peer.uid === uid);
+    // One of them that does nothing makes room: a neighbour that holds many and uses none keeps nobody out.
+    if (others.length >= limits.connectionsPerUser) others.find(({ calls }) => calls === 0)?.close();
+    if (others.filter(({ closed }) => !closed).length >= limits.connectionsPerUser) {
       this.#parts.log.warn({ door: connection.door, uid }, "a connection was refused: this user holds as many as one may");
       socket.destroy();
       return false;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 import { asBrokerError, BrokerError } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { caller } from "./caller.ts";
+import { caller, heard } from "./caller.ts";
 import { outside } from "./codes.ts";
 import type { Connection, SocketName } from "./connection.ts";
 import { onRecord } from "./denial.ts";
@@ -44,14 +44,14 @@ function wrongDoor(service: string, door: SocketName | undefined): BrokerError {
   });
 }
 
-interface Speaking {
+export interface Speaking {
   readonly log: DoorLog;
   readonly ledger: Ledger;
   readonly tarpit: Tarpit;
 }
 
 /** A call that failed, and who made it. */
-interface Failed {
+export interface Failed {
   readonly call: string;
   readonly from: Connection | undefined;
 }
@@ -62,6 +62,7 @@ interface Failed {
  */
 export function speakFailures(parts: Speaking): Interceptor {
   return (next) => async (request) => {
+    request.contextValues.set(heard, true);
     const failed = { call: request.method.name, from: request.contextValues.get(caller) };
     const speak = async (error: unknown): Promise<ConnectError> => spoken(error, failed, parts);
     try {
@@ -74,28 +75,14 @@ export function speakFailures(parts: Speaking): Interceptor {
   };
 }
 
-/** A flood is told so without a look at what it asks, and without a line of the log for each call. */
-async function inTurn(signal: AbortSignal, { from }: Failed, parts: Speaking): Promise<void> {
+/** A flood is told so without a look at what it asks. */
+async function inTurn(signal: AbortSignal, { from }: Failed, { tarpit }: Speaking): Promise<void> {
   if (from === undefined) return;
-  const entry = await parts.tarpit.enter(from);
-  if (entry !== "may") {
-    const error = await onRecord(flooded(), from.peer, parts);
-    if (entry === "shut") keepOut(from, parts.log);
-    throw toConnectError(error, undefined);
-  }
+  if (!(await tarpit.enter(from)))
+    throw new BrokerError("busy", "too many calls of this connection were refused", {
+      hint: "find out why they are refused; each further refusal is answered a second later",
+    });
   signal.throwIfAborted();
-}
-
-function keepOut(from: Connection, log: DoorLog): void {
-  const { uid, pid } = from.peer;
-  log.warn({ door: from.door, uid, pid }, "a process goes on after its calls were refused, so it is kept out for a while");
-  from.close();
-}
-
-function flooded(): BrokerError {
-  return new BrokerError("busy", "too many calls of this connection were refused", {
-    hint: "find out why they are refused; each further refusal is answered a second later",
-  });
 }
 
 async function* rethrowing<T>(messages: AsyncIterable<T>, speak: (error: unknown) => Promise<ConnectError>): AsyncGenerator<T> {
@@ -111,7 +98,9 @@ async function spoken(error: unknown, failed: Failed, parts: Speaking): Promise<
   if (error instanceof ConnectError) return error;
   const failure = asBrokerError(error);
   if (failure.code === "internal") return unforeseen(failure, error, failed, parts);
-  return refused(await onRecord(failure, failed.from?.peer, parts), failed, parts);
+  const recorded = await onRecord(failure, failed.from?.peer, parts);
+  await slowedDown(recorded, failed, parts);
+  return toConnectError(recorded, undefined);
 }
 
 function unforeseen({ code, detail, cause }: BrokerError, error: unknown, { call }: Failed, { log }: Speaking): ConnectError {
@@ -120,12 +109,34 @@ function unforeseen({ code, detail, cause }: BrokerError, error: unknown, { call
   return toConnectError(new BrokerError("internal"), id);
 }
 
+/** What a caller did not bring about itself, it need not wait for. */
+const othersDoing: ReadonlySet<string> = new Set(["upstream", "broker", "busy"]);
+
 /** Beyond what the ledger writes down one by one, the log is silent too: neither is a way to fill the disk. */
-async function refused(failure: BrokerError, { call, from }: Failed, { log, tarpit }: Speaking): Promise<ConnectError> {
+async function slowedDown(failure: BrokerError, { call, from }: Failed, { log, tarpit }: Speaking): Promise<void> {
   const { code, message, detail, cause } = failure;
-  const callersDoing = outside[code].exit === "denied" || outside[code].exit === "usage";
-  const rare = from === undefined || !callersDoing || tarpit.count(from);
-  if (rare) log.info({ call, code, detail, err: cause }, message);
-  else await tarpit.hold(from);
-  return toConnectError(failure, undefined);
+  const frequency = from === undefined ? "rare" : tarpit.count(from);
+  if (frequency === "rare" || from === undefined) return log.info({ call, code, detail, err: cause }, message);
+  if (frequency !== "often") return keepOut(from, frequency, log);
+  if (!othersDoing.has(outside[code].exit)) await tarpit.hold(from);
+}
+
+function keepOut(from: Connection, frequency: "pressing" | "shut", log: DoorLog): void {
+  const { uid, pid } = from.peer;
+  if (frequency === "pressing")
+    log.warn({ door: from.door, uid, pid }, "a process goes on though its calls are refused, so it is kept out for a while");
+  from.close();
+}
+
+/** A request that no handler could read: refused by Connect itself, and on record like any other refusal. */
+export async function unreadable(from: Connection, parts: Speaking): Promise<void> {
+  const error = new BrokerError("usage", "a request that cannot be read");
+  await slowedDown(await onRecord(error, from.peer, parts), { call: "unreadable", from }, parts);
+}
+
+/** A caller that did not wait for its answer; counted, since hanging up must not be the way around the wait. */
+export function hungUp(failed: Failed, parts: Speaking): void {
+  const frequency = failed.from === undefined ? "rare" : parts.tarpit.count(failed.from);
+  if (frequency === "rare") parts.log.info({ call: failed.call }, "an answer could not be written: its reader has gone");
+  else if (frequency !== "often" && failed.from !== undefined) keepOut(failed.from, frequency, parts.log);
 }

@@ -8,6 +8,8 @@ export const limits = {
   message: 512 * 1024,
   /** Bytes of stdin that are held for one job before its stream is read no further. */
   stdinWindow: 256 * 1024,
+  /** Bytes of output that a client reads ahead of what it could write; more than a stream holds that is under way. */
+  readAhead: 256 * 1024,
   /** Bytes of one request's headers, and how many of them. */
   headerBytes: 16 * 1024,
   headers: 64,
@@ -24,8 +26,8 @@ export const limits = {
   hold: 1_000,
   /** Calls of one connection that wait behind an answer which is held back, one second more each; one more is refused unseen. */
   waitingCalls: 4,
-  /** After so many of these its process is kept out, for so many milliseconds. */
-  turnedAway: 16,
+  /** Refusals of one process within the window, after which it is kept out for so many milliseconds. */
+  refusalsOfProcess: 600,
   keptOut: 10_000,
   /** Milliseconds: for a connection's first byte, between two calls, and for headers. */
   idle: 10_000,

@@ -1,20 +1,27 @@
+interface Waiting<T> {
+  readonly message: T;
+  readonly taken: () => void;
+}
+
 /**
  * Messages from whoever makes them to the one stream that sends them, without a buffer: `put` resolves when its message has been
  * taken and the next one is asked for, so a slow reader slows the maker. Once closed or dropped, nothing waits any more.
  */
 export class Outbox<T> implements AsyncIterable<T> {
-  readonly #waiting: { readonly message: T; readonly taken: () => void }[] = [];
+  readonly #waiting: Waiting<T>[] = [];
+  readonly #urgent: Waiting<T>[] = [];
   #wake: () => void = () => undefined;
   #end: { readonly kind: "closed" } | { readonly kind: "failed"; readonly error: unknown } | undefined;
   #dropped = false;
 
   /** Each maker awaits it before it makes more; that is what bounds the number of messages that wait. */
   async put(message: T): Promise<void> {
-    if (this.#dropped || this.#end !== undefined) return;
-    await new Promise<void>((taken) => {
-      this.#waiting.push({ message, taken });
-      this.#wake();
-    });
+    await this.#add(this.#waiting, message);
+  }
+
+  /** Ahead of all that was only put: for what must not stand behind output that nobody reads. */
+  async putFirst(message: T): Promise<void> {
+    await this.#add(this.#urgent, message);
   }
 
   /** What was put before still goes out. */
@@ -31,13 +38,21 @@ export class Outbox<T> implements AsyncIterable<T> {
   /** Nobody reads any more: what waits is thrown away, and its makers go on. */
   drop(): void {
     this.#dropped = true;
-    for (const { taken } of this.#waiting.splice(0)) taken();
+    for (const { taken } of [...this.#urgent.splice(0), ...this.#waiting.splice(0)]) taken();
     this.#wake();
+  }
+
+  async #add(queue: Waiting<T>[], message: T): Promise<void> {
+    if (this.#dropped || this.#end !== undefined) return;
+    await new Promise<void>((taken) => {
+      queue.push({ message, taken });
+      this.#wake();
+    });
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     for (;;) {
-      const next = this.#waiting.shift();
+      const next = this.#urgent.shift() ?? this.#waiting.shift();
       if (next !== undefined) {
         try {
           yield next.message;

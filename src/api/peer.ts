@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import koffi from "koffi";
 import type { Peer } from "../contract.ts";
@@ -28,6 +28,7 @@ export function credentialsOf(socket: Socket): Pick<Peer, "uid" | "gid" | "pid">
   const [pid, uid, gid] = asked(socket, SO_PEERCRED, 3) ?? [];
   if (pid === undefined || uid === undefined || gid === undefined) throw unknown("SO_PEERCRED failed");
   if (uid === nobody) throw unknown("SO_PEERCRED knows no uid for this socket");
+  if (uid === overflow && !seesEveryUser()) throw unknown("a user namespace hides whose uid it is, as it does of many");
   return { uid, gid, pid };
 }
 
@@ -41,6 +42,13 @@ export function groupsOf(socket: Socket): readonly number[] {
   const groups = asked(socket, SO_PEERGROUPS, mostGroups);
   if (groups === undefined) throw unknown("SO_PEERGROUPS failed");
   return groups;
+}
+
+/** What the kernel says for each of the users that a user namespace does not know (user_namespaces(7)): all of them would be one. */
+const overflow = Number(readFileSync("/proc/sys/kernel/overflowuid", "latin1"));
+
+function seesEveryUser(): boolean {
+  return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
 }
 
 /** (uid_t) -1, which the kernel gives for a socket that has no peer. */

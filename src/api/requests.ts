@@ -10,7 +10,7 @@ import { controlService } from "./control-service.ts";
 import { AuditService } from "./gen/mayfly/v1/audit_pb.ts";
 import { BrokerService } from "./gen/mayfly/v1/broker_pb.ts";
 import { ControlService } from "./gen/mayfly/v1/control_pb.ts";
-import { rightDoor, speakFailures } from "./guard.ts";
+import { hungUp, rightDoor, speakFailures, unreadable } from "./guard.ts";
 import { limits } from "./limits.ts";
 import type { DoorParts } from "./server.ts";
 import type { Tarpit } from "./tarpit.ts";
@@ -31,7 +31,8 @@ export const requests: FastifyPluginCallback<RequestParts> = (app, parts, done) 
   mountConnect(app, {
     routes: (router) => routes(router, parts),
     contextValues: ({ raw }) => createContextValues().set(caller, Connection.of(raw.socket)),
-    log: parts.log,
+    unreadable: ({ raw }) => unreadable(Connection.of(raw.socket), parts),
+    hungUp: ({ raw }, call) => hungUp({ call, from: Connection.of(raw.socket) }, parts),
     options: {
       interceptors: [speakFailures(parts), rightDoor],
       readMaxBytes: limits.message,

@@ -49,7 +49,10 @@ export async function callRun(
   try {
     for await (const { message } of client.call.run(requests, { signal: runner.signal })) {
       if (message.case === "accepted") sending.begin(over.signal);
-      if (message.case === "result") return message.value;
+      if (message.case === "result") {
+        await sending.written();
+        return message.value;
+      }
       await sending.hear(message);
     }
   } finally {
@@ -65,6 +68,8 @@ class Sending {
   readonly #requests: Outbox<Request>;
   readonly #runner: Runner;
   #underway = 0;
+  #writing: Promise<void> = Promise.resolve();
+  #unwritten = 0;
   #room: () => void = () => undefined;
 
   constructor(requests: Outbox<Request>, runner: Runner) {
@@ -85,7 +90,7 @@ class Sending {
         return this.#runner.accepted(message.value);
       case "stdout":
       case "stderr":
-        return this.#runner.output(message.case, message.value);
+        return this.#write(message.case, message.value);
       case "stdinTaken":
         this.#underway -= message.value;
         return this.#room();
@@ -96,6 +101,20 @@ class Sending {
       case undefined:
         return undefined;
     }
+  }
+
+  /** Resolves when all output that was heard is written. */
+  async written(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** What is read ahead of a slow reader is bounded, so that it slows the job; a question of the broker's still gets through to us. */
+  async #write(stream: "stdout" | "stderr", chunk: Uint8Array): Promise<void> {
+    this.#unwritten += chunk.length;
+    this.#writing = this.#writing
+      .then(() => this.#runner.output(stream, chunk))
+      .finally(() => (this.#unwritten -= chunk.length));
+    if (this.#unwritten > limits.readAhead) await this.#writing;
   }
 
   async #renew(before: Instant): Promise<void> {

@@ -33,6 +33,8 @@ export async function* serveRun(parts: RunParts, requests: AsyncIterable<RunRequ
   using _call = parts.calls.begin();
   const incoming = requests[Symbol.asyncIterator]();
   const ask = await firstMessage(parts.clock, incoming, from.peer);
+  // The wait was up to ten seconds: a shutdown may have begun since.
+  parts.calls.admit();
   await using run = new RunStream(parts.broker, ask, incoming);
   run.endWith(from.signal, () => new BrokerError("cancelled"));
   run.endWith(parts.calls.signal, (reason) => reason);
@@ -94,11 +96,11 @@ class RunStream implements AsyncDisposable {
       output: (stream, chunk) => answers.put({ message: { case: stream, value: chunk } }),
       accepted: ({ handle, ...run }) => {
         const opened = handle === undefined ? {} : { sessionHandle: handle.use(String) };
-        void answers.put({ message: { case: "accepted", value: { ...run, ...opened } } });
+        void answers.putFirst({ message: { case: "accepted", value: { ...run, ...opened } } });
       },
       freshToken: async (before) => {
         const token = this.#input.nextToken();
-        void answers.put({ message: { case: "tokenNeeded", value: { before: timestampFromMs(before) } } });
+        void answers.putFirst({ message: { case: "tokenNeeded", value: { before: timestampFromMs(before) } } });
         return token;
       },
     };

@@ -224,16 +224,32 @@ describe("a slow client", () => {
 });
 
 describe("connections", () => {
-  test("of one user end at the limit, and one that closes makes room", async () => {
-    await using open = await openDoor();
+  const all = async (path: string, begin: (socket: Socket) => unknown): Promise<Socket[]> => {
     const held: Socket[] = [];
     for (let index = 0; index < limits.connectionsPerUser; index += 1) {
-      const socket = connect(open.door.paths.broker);
+      const socket = connect(path);
       socket.on("error", () => undefined);
       await once(socket, "connect");
+      begin(socket);
       held.push(socket);
     }
     await sleep(100);
+    return held;
+  };
+
+  test("of one user that are all idle keep no further one out: the oldest makes room", async () => {
+    await using open = await openDoor();
+    const held = await all(open.door.paths.broker, () => undefined);
+    await stillServes(open);
+    await sleep(100);
+    expect(held.map((socket) => socket.destroyed)).toEqual([true, ...held.slice(1).map(() => false)]);
+    for (const socket of held) socket.destroy();
+  });
+
+  test("of one user end at the limit, and one that closes makes room", async () => {
+    await using open = await openDoor();
+    const halfOfACall = `POST ${status} HTTP/1.1\r\nhost: b\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n`;
+    const held = await all(open.door.paths.broker, (socket) => socket.write(halfOfACall));
     expect(held.filter((socket) => socket.destroyed)).toEqual([]);
     await expect(post(open.door.paths.broker, status)).rejects.toThrow();
     expect(open.logged).toMatchObject([

@@ -37,6 +37,21 @@ describe("a door that closes", () => {
     expect(open.broker.ended).toEqual(["exited"]);
   });
 
+  test("refuses a run whose start comes only now, though its call came before", async () => {
+    await using open = await openDoor();
+    using client = openClient(BrokerService, open.door.paths.broker);
+    const hesitant = async function* () {
+      await sleep(400);
+      yield* start(["true"]);
+    };
+    const running = refusal(last(client.call.run(hesitant())));
+    await sleep(200);
+    const closed = open.door.close(5_000);
+    expect(await running).toMatchObject({ code: "draining" });
+    await closed;
+    expect(open.broker.asks).toEqual([]);
+  });
+
   test("ends what still runs when the grace is over, and says why", async () => {
     await using open = await openDoor();
     using client = openClient(BrokerService, open.door.paths.broker);

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { openClient } from "../../src/api/client.ts";
 import { BrokerService } from "../../src/api/gen/mayfly/v1/broker_pb.ts";
 import { limits } from "../../src/api/limits.ts";
-import { Tarpit } from "../../src/api/tarpit.ts";
+import { type Frequency, Tarpit } from "../../src/api/tarpit.ts";
 import { ManualClock } from "../identity/manual-clock.ts";
 import { openDoor, refusal } from "./open-door.ts";
 
@@ -17,6 +17,14 @@ async function time(call: () => Promise<unknown>): Promise<number> {
 }
 
 const getStatus = ["-H", "content-type: application/json", "-d", "{}", "http://broker/mayfly.v1.BrokerService/GetStatus"];
+
+const unreadableStart = [
+  "-H",
+  "content-type: application/json",
+  "-d",
+  '{"token":',
+  "http://broker/mayfly.v1.BrokerService/StartSession",
+];
 
 async function refusedTooOften(paths: Readonly<Record<"broker", string>>): Promise<void> {
   using client = openClient(BrokerService, paths.broker);
@@ -70,15 +78,13 @@ describe("refusals", () => {
     expect(await first).toMatchObject({ code: "token-spent" });
   });
 
-  test("of a process that presses on all the same close its connections for a while, and nobody else's", async () => {
+  test("of a process that presses on keep it out for a while, and nobody else", () => {
     const clock = new ManualClock(0);
     const tarpit = new Tarpit(clock);
     const connection = { peer: { uid: 1000, gid: 1000, pid: 4711, cgroup: undefined } };
-    for (let count = 0; count < limits.refusals; count += 1) tarpit.count(connection);
-    void tarpit.hold(connection);
-    for (let count = 0; count < limits.waitingCalls; count += 1) void tarpit.enter(connection);
-    const turnedAway = Array.from({ length: limits.turnedAway }, () => tarpit.enter(connection));
-    expect(await Promise.all(turnedAway)).toEqual([...Array.from({ length: limits.turnedAway - 1 }, () => "busy"), "shut"]);
+    const counted = Array.from({ length: limits.refusalsOfProcess + 1 }, () => tarpit.count(connection));
+    const times = (frequency: Frequency) => counted.filter((one) => one === frequency).length;
+    expect([times("rare"), times("often"), times("pressing")]).toEqual([60, limits.refusalsOfProcess - 60, 1]);
     expect([tarpit.keepsOut(4711), tarpit.keepsOut(4712)]).toEqual([true, false]);
     clock.advance(limits.keptOut);
     expect(tarpit.keepsOut(4711)).toBe(false);
@@ -87,18 +93,40 @@ describe("refusals", () => {
   test("that go on end the connection, and the process finds the door shut", async () => {
     await using open = await openDoor();
     await refusedTooOften(open.door.paths);
-    using bad = openClient(BrokerService, open.door.paths.broker);
-    const held = refusal(bad.call.startSession({ token: "spent" }));
-    await sleep(100);
-    const behind = Array.from({ length: limits.waitingCalls + limits.turnedAway }, () =>
-      refusal(bad.call.startSession({ token: "t" })),
-    );
-    expect(new Set((await Promise.all([held, ...behind])).map(({ code }) => code))).toContain("cancelled");
+    for (let turn = 0; turn * limits.streams < limits.refusalsOfProcess; turn += 1) {
+      using bad = openClient(BrokerService, open.door.paths.broker);
+      await Promise.race([
+        sleep(500),
+        Promise.all(Array.from({ length: limits.streams }, () => refusal(bad.call.startSession({ token: "" })))),
+      ]);
+    }
     using again = openClient(BrokerService, open.door.paths.broker);
     expect(await refusal(again.call.startSession({ token: "t" }))).toMatchObject({ code: "cancelled" });
     expect(open.logged.filter(({ message }) => message.includes("kept out"))).toHaveLength(1);
     const other = await promisify(execFile)("curl", ["--unix-socket", open.door.paths.broker, "-s", ...getStatus]);
     expect(JSON.parse(other.stdout)).toMatchObject({ capacity: expect.any(Number) });
+  });
+
+  test("of requests that cannot be read are on record and held back like any other", async () => {
+    await using open = await openDoor();
+    const garbage = () => promisify(execFile)("curl", ["--unix-socket", open.door.paths.broker, "-s", ...unreadableStart]);
+    expect(JSON.parse((await garbage()).stdout)).toMatchObject({ code: "invalid_argument" });
+    const [entry] = await open.ledger.entries({ limit: 9, kinds: ["denied"] });
+    expect(entry?.event).toMatchObject({ code: "usage", message: "a request that cannot be read" });
+    await refusedTooOften(open.door.paths);
+    expect(await time(garbage)).toBeGreaterThanOrEqual(limits.hold - 20);
+  });
+
+  test("whose callers hang up are counted, and no longer written down", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    const before = open.logged.length;
+    for (let count = 0; count < 20; count += 1) {
+      using client = openClient(BrokerService, open.door.paths.broker);
+      await client.call.startSession({ token: "spent" }, { signal: AbortSignal.timeout(20) }).catch(() => undefined);
+    }
+    await sleep(limits.hold);
+    expect(open.logged.slice(before)).toEqual([]);
   });
 
   test("beyond those that are written down fill neither the log nor the ledger", async () => {
