@@ -117,6 +117,32 @@ describe("a peer", () => {
     },
   );
 
+  test.skipIf(!asRoot)("that a user namespace hides is nobody, since all whom it hides would be one", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "mayfly-peer-"));
+    await chmod(folder, 0o755);
+    const path = join(folder, "s");
+    const script = `
+      import { chmodSync } from "node:fs";
+      import { createServer } from "node:net";
+      import { peerOf } from ${JSON.stringify(new URL("../../src/api/peer.ts", import.meta.url).href)};
+      const asked = (socket) => { try { return "uid " + peerOf(socket).uid; } catch (error) { return error.detail; } };
+      createServer((socket) => { console.log(asked(socket)); process.exit(); })
+        .listen(${JSON.stringify(path)}, () => { chmodSync(${JSON.stringify(path)}, 0o777); console.log("up"); });`;
+    const inside = spawn("unshare", ["-Ur", process.execPath, "--input-type=module", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      expect(String(await once(inside.stdout, "data"))).toBe("up\n");
+      const answer = once(inside.stdout, "data");
+      const caller = spawn("setpriv", ["--reuid=61402", "--regid=61402", "--clear-groups", ...goes, path], { stdio: "ignore" });
+      expect(String(await answer)).toBe("a user namespace hides whose uid it is, as it does of many\n");
+      await once(caller, "exit");
+    } finally {
+      inside.kill();
+      await rm(folder, { recursive: true });
+    }
+  });
+
   test("keeps no descriptor open", async () => {
     const open = async (): Promise<number> => {
       const { stdout } = await promisify(execFile)("ls", [`/proc/${process.pid}/fd`]);
