@@ -7,16 +7,25 @@ import { digestOf, newHandle, parseIdentity, serialiseIdentity } from "./identit
 import type { PeerSeen } from "./ledger/entry.ts";
 import type { SessionOpening } from "./ledger/ledger.ts";
 import type { Secret } from "./secret.ts";
-import type { Duration } from "./time.ts";
+import type { Duration, Instant } from "./time.ts";
 
 /** Who asks: a believed identity, and the session that its token would open or that it already stands in. */
-export type Asker = Opener | { readonly kind: "within"; readonly identity: Identity; readonly session: string };
+export type Asker = Opener | Insider;
+
+export interface Insider {
+  readonly kind: "within";
+  readonly identity: Identity;
+  readonly session: string;
+  /** When the session's job last proved itself. */
+  readonly provedAt: Instant;
+}
 
 export interface Opener {
   readonly kind: "opens";
   readonly identity: Identity;
   readonly opening: SessionOpening;
-  readonly handle: Secret;
+  /** Undefined where the session cannot be bound to the runner that it should be bound to: then nobody can come back to it. */
+  readonly handle: Secret | undefined;
 }
 
 /** A token cannot be presented again this long after its expiry, however far apart two clocks are. */
@@ -28,19 +37,24 @@ export async function identify(house: House, credentials: Credentials, peer: Pee
   return opens(house, await house.verifier.verify(credentials.token, signal), peer);
 }
 
-/** The session that this identity's token would open, for this runner of the host only. */
+/**
+ * The session that this identity's token would open, for this runner of the host only. A runner whose control group cannot be read is not
+ * told from its neighbours, so the handle is thrown away unseen: the token is good for one run.
+ */
 export function opens(house: House, identity: Identity, peer: Peer): Opener {
   const handle = newHandle(house.random);
   const id = newId("session", house.random);
   const until = house.clock.now() + house.longestSession;
   const { issuer, subject, workload, job, trust, token } = identity;
+  const cgroup = house.boundTo === "runner" ? peer.cgroup : null;
   const opening: SessionOpening = {
     id,
     handleDigest: digestOf(handle),
     peer: peer.uid,
-    cgroup: house.boundTo === "runner" ? (peer.cgroup ?? null) : null,
+    cgroup: cgroup ?? null,
     until,
     identity: serialiseIdentity(identity),
+    scopes: scopesOf(identity, id),
     token: { key: token.key, forgetAfter: token.expiresAt + forgetTokensAfter },
     event: {
       kind: "session-opened",
@@ -55,7 +69,22 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
       until,
     },
   };
-  return { kind: "opens", identity, opening, handle };
+  return { kind: "opens", identity, opening, handle: cgroup === undefined ? undefined : handle };
+}
+
+/** Everything by which containment may reach a session. */
+export function scopesOf(identity: Identity, session: string): readonly string[] {
+  const { issuer, workload, job } = identity;
+  return ["all", `issuer:${issuer}`, `workload:${workload}`, `job:${job}`, `session:${session}`];
+}
+
+/**
+ * How long until a session's job must prove itself again; undefined where its issuer asks for no proof. A clock that was set back buys
+ * nobody more than one whole span.
+ */
+export function dueIn({ verifier, clock }: House, issuer: string, provedAt: Instant): Duration | undefined {
+  const fresh = verifier.freshAfter(issuer);
+  return fresh === undefined ? undefined : Math.max(0, Math.min(fresh, provedAt + fresh - clock.now()));
 }
 
 /** As the ledger keeps it. */
@@ -64,12 +93,13 @@ export function seen({ uid, pid, cgroup }: Peer): PeerSeen {
 }
 
 /** A handle is useless to every other user of the host, and to every other runner of the same user: they learn only that it is not theirs. */
-export async function within(house: House, handle: Secret, peer: Peer): Promise<Extract<Asker, { kind: "within" }>> {
+export async function within(house: House, handle: Secret, peer: Peer): Promise<Insider> {
   const session = await house.ledger.findSession(digestOf(handle));
   if (session === undefined) throw new BrokerError("session-unknown");
   if (session.peer !== peer.uid || !isBeneath(session.cgroup, peer.cgroup)) throw new BrokerError("session-peer");
   if (session.ended || session.until <= house.clock.now()) throw new BrokerError("session-ended");
-  return { kind: "within", identity: parseIdentity(session.identity), session: session.id };
+  const { id, provedAt } = session;
+  return { kind: "within", identity: parseIdentity(session.identity), session: id, provedAt };
 }
 
 /**

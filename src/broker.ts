@@ -17,6 +17,7 @@ export async function runJob(house: House, ask: RunAsk, client: Client): Promise
     await reached("verified");
     const grant = job.decide(asker);
     await reached("decided");
+    await job.prove(asker, grant);
     const sandbox = await job.reserve(grant);
     await reached("reserved");
     const run = await job.begin(asker, grant, sandbox);

@@ -1,6 +1,6 @@
 import { seen } from "./asker.ts";
 import type { Peer } from "./contract.ts";
-import { BrokerError, type Code } from "./errors.ts";
+import { asBrokerError, BrokerError, type Code } from "./errors.ts";
 import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -12,6 +12,8 @@ export interface Refused {
   readonly peer: Peer;
   readonly identity: Identity | undefined;
   readonly denial: Denial | undefined;
+  /** The session that is over by this refusal, in the same transaction. */
+  readonly ends?: string;
 }
 
 /** What helps, where the one who refused could not know how the caller came here. */
@@ -22,13 +24,38 @@ const advice: Partial<Readonly<Record<Code, string>>> = {
     "its handle works for the user that opened it, in the same control group or beneath; see `sessions.bound_to` in mayfly.yaml",
 };
 
-/** Records a refusal that came before anything was spent, and gives it back with the id that `mayfly explain` expands. */
+/**
+ * Records a refusal of what was not begun, and gives it back with the id that `mayfly explain` expands. One that has an id is on record. A
+ * ledger that cannot be written changes nothing about the refusal: the caller hears why, and the operator's log has the rest.
+ */
 export async function denied(house: House, refused: Refused, error: BrokerError): Promise<BrokerError> {
+  if (error.id !== undefined) return error;
   const { code, message, detail } = error;
   const hint = error.hint ?? advice[code];
-  const id = newId("denial", house.random);
-  await house.ledger.append([{ kind: "denied", denial: id, code, message, ...known(refused) }]);
-  return new BrokerError(code, message, { id, cause: error, ...(hint && { hint }), ...(detail && { detail }) });
+  const id = await recorded(house, refused, error);
+  const parts = { ...(id && { id }), ...(hint && { hint }), ...(detail && { detail }) };
+  return new BrokerError(code, message, { ...parts, cause: error });
+}
+
+async function recorded(house: House, refused: Refused, { code, message }: BrokerError): Promise<string | undefined> {
+  const denial = newId("denial", house.random);
+  try {
+    await append(house, { kind: "denied", denial, code, message, ...known(refused) }, refused.ends);
+    return denial;
+  } catch (cause) {
+    house.log.error({ error: cause, code }, "a refusal could not be recorded");
+    return undefined;
+  }
+}
+
+async function append({ ledger }: House, event: Event, ends: string | undefined): Promise<void> {
+  if (ends === undefined) return void (await ledger.append([event]));
+  const both = [event, { kind: "session-ended", session: ends, why: "stale" } as const];
+  await ledger.append(both).catch(async (error: unknown) => {
+    // Another run of it came first.
+    if (asBrokerError(error).code !== "session-ended") throw error;
+    await ledger.append([event]);
+  });
 }
 
 function known({

@@ -1,4 +1,4 @@
-import { type Asker, identify, seen } from "./asker.ts";
+import { type Asker, dueIn, identify, scopesOf as scopesOfSession, seen } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
 import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
 import { denied } from "./denied.ts";
@@ -11,9 +11,10 @@ import type { Intent } from "./lease/provider.ts";
 import type { RunOutcome } from "./ledger/entry.ts";
 import type { Begun } from "./ledger/ledger.ts";
 import { decide } from "./policy/decide.ts";
-import type { Denial, Grant } from "./policy/grant.ts";
-import { keepFresh } from "./renewal.ts";
-import type { Exit, Isolation, Sandbox } from "./sandbox/sandbox.ts";
+import type { Denial } from "./policy/grant.ts";
+import { keepFresh, type Proving, provedAfresh } from "./renewal.ts";
+import type { Exit, Sandbox } from "./sandbox/sandbox.ts";
+import type { JobGrant } from "./still-granted.ts";
 import { type Duration, within } from "./time.ts";
 
 /** The local end takes at most 2 s whatever an upstream does: revocation has this long, then the sweeper goes on. */
@@ -24,8 +25,6 @@ const freezeTime: Duration = 400;
 
 /** A credential may come into being this long after its intent, and two clocks may be this far apart. */
 const latestMint: Duration = 60_000;
-
-type JobGrant = Grant<Delivery, Isolation>;
 
 /** What the flow holds once its intents are durable. */
 interface Standing {
@@ -78,6 +77,26 @@ export class Job implements AsyncDisposable {
     if (decision.kind === "granted") return decision;
     this.#denial = decision;
     throw new BrokerError(decision.code, decision.message);
+  }
+
+  /**
+   * What can be told from the ledger alone, before anything of this host is taken: a spent token opens nothing, and a session whose job
+   * proved itself too long ago is asked for a fresh token first.
+   */
+  async prove(asker: Asker, grant: JobGrant): Promise<void> {
+    const { ledger } = this.#house;
+    if (asker.kind === "opens") {
+      if (await ledger.isSpent(asker.identity.token.key)) throw new BrokerError("token-spent");
+      return;
+    }
+    if (dueIn(this.#house, asker.identity.issuer, asker.provedAt) !== 0) return;
+    const scopes = scopesOf(grant, asker.session);
+    const { fence } = await ledger.fence(scopes);
+    await provedAfresh(this.#proving({ grant, scopes, fence, session: asker.session, run: null }), this.#signal);
+  }
+
+  #proving(parts: Pick<Proving, "grant" | "scopes" | "fence" | "session" | "run">): Proving {
+    return { house: this.#house, client: this.#client, peer: this.#ask.peer, stop: this.#stop, ...parts };
   }
 
   /** Whatever this host can refuse is refused here, before anything is spent or minted. */
@@ -180,10 +199,9 @@ export class Job implements AsyncDisposable {
     return exit;
   }
 
-  #keepFresh(standing: Standing): Disposable {
-    const parts = { house: this.#house, client: this.#client, peer: this.#ask.peer, run: this.#id, stop: this.#stop };
-    const { grant, begun } = standing;
-    return keepFresh({ ...parts, grant, session: begun.session.id, fenced: () => this.#fenced(standing) });
+  #keepFresh({ grant, scopes, begun }: Standing): Disposable {
+    const { session, fence } = begun;
+    return keepFresh(this.#proving({ grant, scopes, fence, session: session.id, run: this.#id }), session.provedAt);
   }
 
   /** A fence raised since `begin` wins, whatever was minted by then. */
@@ -228,18 +246,14 @@ export class Job implements AsyncDisposable {
 
   async #refused(error: BrokerError): Promise<BrokerError> {
     const { log } = this.#house;
+    if (this.#standing === undefined)
+      return denied(this.#house, { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial }, error);
     try {
-      if (this.#standing === undefined)
-        return await denied(
-          this.#house,
-          { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial },
-          error,
-        );
       // One that was refused before it was opened is in the ledger and in the door's log, each of which is bounded.
       log.info({ run: this.#id, error }, "a run was ended");
       await this.#closed(this.#started ? "killed" : "refused", null, error.code);
     } catch (cause) {
-      log.error({ run: this.#id, error: cause }, "a refusal could not be recorded");
+      log.error({ run: this.#id, error: cause }, "the end of a run could not be recorded");
     }
     return error;
   }
@@ -260,13 +274,5 @@ export class Job implements AsyncDisposable {
 function scopesOf(grant: JobGrant, session: string): readonly string[] {
   const { identity, template, credentials } = grant;
   const providers = new Set(credentials.map(({ provider }) => `provider:${provider}`));
-  return [
-    "all",
-    `issuer:${identity.issuer}`,
-    `workload:${identity.workload}`,
-    `job:${identity.job}`,
-    `session:${session}`,
-    `template:${template}`,
-    ...providers,
-  ];
+  return [...scopesOfSession(identity, session), `template:${template}`, ...providers];
 }

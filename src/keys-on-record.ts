@@ -1,4 +1,6 @@
-import type { KeyFact, KeyHistory, KeysChanged } from "./identity/keys/key-history.ts";
+import type { KeyHistory } from "./identity/keys/key-history.ts";
+import { issuerIn } from "./identity/keys/key-name.ts";
+import { KeyRecord, type KeysChanged } from "./identity/keys/key-record.ts";
 import type { Entry } from "./ledger/entry.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { Log } from "./log.ts";
@@ -12,7 +14,7 @@ export interface RecordParts {
 
 /** Entries in one read of the past. */
 const page = 1_000;
-/** Changes that may wait for a ledger that cannot be written; each issuer is allowed 40 at once and 12 an hour. */
+/** Changes that may wait for a ledger that cannot be written; `KeyMemory` has a few dozen of one issuer at once, and then a few an hour. */
 const mostWaiting = 200;
 const pause: Duration = 5_000;
 /** At shutdown, for what still waits. */
@@ -20,26 +22,33 @@ const lastPatience: Duration = 2_000;
 
 /** What the ledger knows of issuers' keys, and whatever happens to them from now on. Written one after the other, in the background. */
 export class KeysOnRecord implements KeyHistory, AsyncDisposable {
-  readonly past: readonly KeyFact[];
   readonly #parts: RecordParts;
+  /** By the issuer's name. */
+  readonly #records = new Map<string, KeyRecord>();
   readonly #stop = new AbortController();
   #waiting: readonly KeysChanged[] = [];
   #writing: Promise<void> | undefined;
 
-  private constructor(parts: RecordParts, past: readonly KeyFact[]) {
+  private constructor(parts: RecordParts) {
     this.#parts = parts;
-    this.past = past;
   }
 
+  /** Page by page: of the past only what it amounts to is kept. */
   static async load(parts: RecordParts): Promise<KeysOnRecord> {
-    const past: KeyFact[] = [];
+    const loaded = new KeysOnRecord(parts);
     for (let from = 0, left = true; left; ) {
       const entries = await parts.ledger.entries({ from, limit: page, kinds: ["issuer-keys", "operated"] });
-      past.push(...entries.flatMap(factOf));
+      for (const entry of entries) loaded.#recall(entry);
       from = (entries.at(-1)?.index ?? 0) + 1;
       left = entries.length === page;
     }
-    return new KeysOnRecord(parts, past);
+    return loaded;
+  }
+
+  recordOf(issuer: string): KeyRecord {
+    const record = this.#records.get(issuer) ?? new KeyRecord();
+    this.#records.set(issuer, record);
+    return record;
   }
 
   record(changed: KeysChanged): void {
@@ -80,11 +89,9 @@ export class KeysOnRecord implements KeyHistory, AsyncDisposable {
       return false;
     }
   }
-}
 
-function factOf({ time, event }: Entry): readonly KeyFact[] {
-  if (event.kind === "operated") return event.verb === "accept-key" ? [{ kind: "accepted", key: event.about }] : [];
-  if (event.kind !== "issuer-keys") return [];
-  const { kind: _, ...changed } = event;
-  return [{ kind: "changed", at: time, changed }];
+  #recall({ time, event }: Entry): void {
+    if (event.kind === "operated" && event.verb === "accept-key") this.recordOf(issuerIn(event.about)).accept(event.about);
+    if (event.kind === "issuer-keys") this.recordOf(event.issuer).apply(event, time);
+  }
 }

@@ -1,26 +1,25 @@
-import { forgetTokensAfter } from "./asker.ts";
+import { dueIn, forgetTokensAfter } from "./asker.ts";
 import type { Client, Peer } from "./contract.ts";
-import type { Delivery } from "./delivery/delivery.ts";
-import { denied } from "./denied.ts";
+import { denied, type Refused } from "./denied.ts";
 import { asBrokerError, BrokerError, type Code } from "./errors.ts";
 import type { House } from "./house.ts";
 import type { Identity } from "./identity/identity.ts";
-import { decide } from "./policy/decide.ts";
-import type { Denial, Grant } from "./policy/grant.ts";
-import type { Isolation } from "./sandbox/sandbox.ts";
 import type { Secret } from "./secret.ts";
+import { type JobGrant, noLongerGranted } from "./still-granted.ts";
 import { type Duration, type Instant, within } from "./time.ts";
 
-/** A run that goes on, and what it was granted. */
-export interface Renewing {
+/** Whose CI job is to prove that it still goes on, and for what. */
+export interface Proving {
   readonly house: House;
   readonly client: Pick<Client, "freshToken">;
   readonly peer: Peer;
-  readonly run: string;
   readonly session: string;
-  readonly grant: Grant<Delivery, Isolation>;
-  /** Rejects past a raised fence. */
-  readonly fenced: () => Promise<void>;
+  /** The run that goes on; null for one that is about to begin. */
+  readonly run: string | null;
+  readonly grant: JobGrant;
+  readonly scopes: readonly string[];
+  /** Nothing is renewed where one of these scopes was raised above it. */
+  readonly fence: number;
   /** Ends the run. */
   readonly stop: AbortController;
 }
@@ -32,86 +31,99 @@ const longestGrace: Duration = 5 * 60_000;
 const longestPause: Duration = 5_000;
 
 /**
- * Where the issuer's profile says so, a long run proves again and again that its CI job still goes on: another token of the same job is
- * asked for, verified, decided on and spent. A run that cannot is ended. Until the returned object is disposed.
+ * Where the issuer's profile says so, a long run proves again and again that its CI job still goes on, counted from the session's last
+ * proof: another token of the same job is asked for, verified, decided on and spent. A run that cannot is ended, and its session with it.
+ * Until the returned object is disposed.
  */
-export function keepFresh(run: Renewing): Disposable {
+export function keepFresh(run: Proving, provedAt: Instant): Disposable {
   const over = new AbortController();
-  const fresh = run.house.verifier.freshAfter(run.grant.identity.issuer);
-  if (fresh !== undefined)
-    againAndAgain(run, fresh, over.signal).catch((error: unknown) => {
-      if (!over.signal.aborted) run.stop.abort(asBrokerError(error));
-    });
+  againAndAgain(run, provedAt, over.signal).catch((error: unknown) => {
+    if (!over.signal.aborted) run.stop.abort(asBrokerError(error));
+  });
   return { [Symbol.dispose]: () => over.abort() };
 }
 
-async function againAndAgain(run: Renewing, fresh: Duration, over: AbortSignal): Promise<never> {
-  for (;;) {
-    await run.house.clock.sleep(fresh, over);
-    await renewed(run, Math.min(fresh / 2, longestGrace), over);
+async function againAndAgain(run: Proving, provedAt: Instant, over: AbortSignal): Promise<void> {
+  const { issuer } = run.grant.identity;
+  for (let last = provedAt; ; ) {
+    const left = dueIn(run.house, issuer, last);
+    if (left === undefined) return;
+    await run.house.clock.sleep(left, over);
+    last = await provedAfresh(run, over);
   }
 }
 
-/** Throws `token-stale` when the grace is over, and at once what no other token would change. */
-async function renewed(run: Renewing, grace: Duration, over: AbortSignal): Promise<void> {
-  const { clock } = run.house;
+/** When the session was then proved. Throws `token-stale` when the grace is over, and at once what no other token would change. */
+export async function provedAfresh(of: Proving, over: AbortSignal): Promise<Instant> {
+  const { clock, verifier } = of.house;
+  const grace = Math.min((verifier.freshAfter(of.grant.identity.issuer) ?? 0) / 2, longestGrace);
   const deadline = clock.monotonic() + grace;
   let last: BrokerError | undefined;
   for (let left = grace; left > 0; left = deadline - clock.monotonic()) {
     const late = new AbortController();
-    const proof = prove(run, Math.floor(clock.now() + left), AbortSignal.any([over, late.signal]));
+    const proof = prove(of, Math.floor(clock.now() + left), AbortSignal.any([over, late.signal]));
     const outcome = await within(clock, left, proof, () => "late" as const);
     late.abort();
-    if (outcome === "proved") return;
+    if (typeof outcome === "number") return outcome;
     if (outcome !== "late") last = outcome;
     await clock.sleep(Math.max(0, Math.min(longestPause, grace / 4, deadline - clock.monotonic())), over);
   }
-  throw stale(last);
+  throw await endedBy(of, { identity: of.grant.identity, denial: undefined }, stale(last));
 }
 
-/** One question and its answer; what may yet be cured is given back, and everything else is thrown. */
-async function prove(run: Renewing, before: Instant, signal: AbortSignal): Promise<"proved" | BrokerError> {
+/** One question and its answer: when the session was proved by it. What may yet be cured is given back, and everything else is thrown. */
+async function prove(of: Proving, before: Instant, signal: AbortSignal): Promise<Instant | BrokerError> {
   const shown: Shown = { identity: undefined, denial: undefined };
   try {
-    const token = await run.client.freshToken(before).catch(none);
-    await accept(run, token, shown, signal);
-    return "proved";
+    signal.throwIfAborted();
+    const token = await Promise.race([of.client.freshToken(before).catch(none), abortOf(signal)]);
+    return await accept(of, token, shown, signal);
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     const error = asBrokerError(thrown);
     if (nothingAgainstIt.has(error.code)) return error;
-    const refusal = await recorded(run, shown, error);
-    if (perhapsTheNext.has(error.code)) return refusal;
-    throw refusal;
+    if (perhapsTheNext.has(error.code)) return denied(of.house, { peer: of.peer, ...shown }, error);
+    throw await endedBy(of, shown, error);
   }
 }
 
-/** A ledger that cannot be written changes nothing about the refusal. */
-async function recorded({ house, peer, run }: Renewing, shown: Shown, error: BrokerError): Promise<BrokerError> {
-  return denied(house, { peer, ...shown }, error).catch((cause: unknown) => {
-    house.log.error({ run, error: cause }, "a refusal could not be recorded");
-    return error;
-  });
+/** What ends a run for good. Where its token is to blame, its session ends too, in one step with the record: nothing begins within it any more. */
+async function endedBy(of: Proving, shown: Shown, error: BrokerError): Promise<BrokerError> {
+  const { house, peer, session, stop } = of;
+  const blames = error.code.startsWith("token-");
+  const refused: Refused = { peer, ...shown, ...(blames && { ends: session }) };
+  const refusal = await denied(house, refused, error);
+  if (!blames) return refusal;
+  // This run hears why, the others of its session that it has ended.
+  stop.abort(refusal);
+  house.live.end(new BrokerError("session-ended"), `session:${session}`);
+  return refusal;
 }
 
 /** What is known of the answer by the time it is refused. */
 interface Shown {
   identity: Identity | undefined;
-  denial: Denial | undefined;
+  denial: Refused["denial"];
 }
 
-async function accept(run: Renewing, token: Secret, shown: Shown, signal: AbortSignal): Promise<void> {
-  const identity = await run.house.verifier.verify(token, signal);
+async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSignal): Promise<Instant> {
+  const { house, grant, session, run, scopes, fence } = of;
+  const identity = await house.verifier.verify(token, signal);
   shown.identity = identity;
-  if (!isSameJob(identity, run.grant.identity)) throw new BrokerError("token-other-job");
-  shown.denial = denialOf(run, identity);
+  if (!isSameJob(identity, grant.identity)) throw new BrokerError("token-other-job");
+  shown.denial = noLongerGranted(house.policy(), grant, { identity, now: house.clock.now() });
   if (shown.denial !== undefined) throw new BrokerError(shown.denial.code, shown.denial.message);
-  await run.fenced();
+  signal.throwIfAborted();
   const { key, expiresAt } = identity.token;
-  await run.house.ledger.renew({
-    event: { kind: "identity-renewed", session: run.session, run: run.run, token: key, expiresAt },
+  const { provedAt } = await house.ledger.renew({
+    event: { kind: "identity-renewed", session, run, token: key, expiresAt },
     token: { key, forgetAfter: expiresAt + forgetTokensAfter },
+    scopes,
+    fence,
   });
+  // One that renewed this session before shows no more than it did then.
+  if (dueIn(house, identity.issuer, provedAt) === 0) throw new BrokerError("token-spent");
+  return provedAt;
 }
 
 /** Ids only, which the CI system gives once: a token of the next run of the same pipeline is of another job. */
@@ -119,28 +131,18 @@ function isSameJob(fresh: Identity, first: Identity): boolean {
   return fresh.issuer === first.issuer && fresh.workload === first.workload && fresh.job === first.job;
 }
 
-/** By the policy of now: a template that was changed or taken away since, or no longer gives what the job holds, ends its runs too. */
-function denialOf({ house, grant }: Renewing, identity: Identity): Denial | undefined {
-  const { template, step, command } = grant;
-  const decision = decide(house.policy(), { identity, template, step, command, now: house.clock.now() });
-  if (decision.kind === "denied") return decision;
-  const given = new Set(decision.credentials.map(({ name, provider }) => `${provider} ${name}`));
-  if (grant.credentials.every(({ name, provider }) => given.has(`${provider} ${name}`))) return undefined;
-  const message = `template ${template} no longer gives what this job holds`;
-  return { kind: "denied", code: "no-match", message, policy: decision.policy, trace: [] };
-}
-
 /** The token that there is may be as good as ever. */
-const nothingAgainstIt: ReadonlySet<Code> = new Set([
-  "token-missing",
-  "issuer-unavailable",
-  "key-held",
-  "store-unavailable",
-  "ledger-unavailable",
-]);
+const nothingAgainstIt: ReadonlySet<Code> = new Set(["token-missing", "issuer-unavailable", "key-held", "ledger-unavailable"]);
 
 /** A file that has not been rotated yet, a clock that runs behind. */
-const perhapsTheNext: ReadonlySet<Code> = new Set(["token-spent", "token-expired", "token-not-yet-valid"]);
+const perhapsTheNext: ReadonlySet<Code> = new Set(["token-spent", "token-expired", "token-lifetime", "token-not-yet-valid"]);
+
+/** A client that has gone gives no answer: its run ends at once, and not with its grace. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) =>
+    signal.addEventListener("abort", () => reject(asBrokerError(signal.reason)), { once: true }),
+  );
+}
 
 function none(cause: unknown): never {
   throw new BrokerError("token-missing", "the runner gave no fresh token", { cause });

@@ -1,7 +1,7 @@
 import type { Config } from "./config.ts";
 import { type Delivery, deliverable, deliverySchema } from "./delivery/delivery.ts";
 import { BrokerError } from "./errors.ts";
-import { identifyingClaims } from "./identity/issuers/issuers.ts";
+import { identifyingClaims } from "./identity/issuers/ids.ts";
 import type { BoundType } from "./lease/bind.ts";
 import type { Provider, ProviderContext } from "./lease/provider.ts";
 import type { Rooms } from "./policy/rooms.ts";

@@ -36,12 +36,24 @@ async function startSession(house: House, { peer, token }: Ask<"startSession">):
   let identity: Identity | undefined;
   try {
     identity = await house.verifier.verify(token, AbortSignal.timeout(verifyTime));
-    const { opening, handle } = opens(house, identity, peer);
+    if (await house.ledger.isSpent(identity.token.key)) throw new BrokerError("token-spent");
+    const { opening, handle = unbound() } = opens(house, identity, peer);
     const { id, until } = await house.ledger.openSession(opening);
     return { session: id, handle, until, workload: identity.workload, trust: identity.trust };
   } catch (error) {
     throw await denied(house, { peer, identity, denial: undefined }, asBrokerError(error));
   }
+}
+
+/** A handle that any neighbour of the same user could use would look like one that none can. */
+function unbound(): never {
+  throw new BrokerError(
+    "session-peer",
+    "the control group of who asks cannot be read, so no session can be bound to its runner",
+    {
+      hint: "start the runner in a group of its own, as a systemd service is, on Linux 6.5 or newer; or set `sessions.bound_to: user` in mayfly.yaml, and each runner of that user can use the handles of the others",
+    },
+  );
 }
 
 /** How long an issuer's keys may take; the verifier itself is quicker to give up. */

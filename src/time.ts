@@ -6,6 +6,10 @@ export type Instant = number;
 /** Milliseconds. */
 export type Duration = number;
 
+export const minute: Duration = 60_000;
+export const hour: Duration = 60 * minute;
+export const day: Duration = 24 * hour;
+
 /** Handed in wherever time matters; nobody else reads a clock or sets a timer. */
 export interface Clock {
   /** The wall clock: for claims and expiries. It may jump. */

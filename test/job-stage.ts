@@ -98,7 +98,7 @@ export const identity: Identity = {
   claims: {},
   token: { key: "a-token", expiresAt: Date.now() + 600_000 },
 };
-export const peer = { uid: 1, gid: 1, pid: 1, cgroup: undefined };
+export const peer = { uid: 1, gid: 1, pid: 1, cgroup: "/runner-1" };
 const credential = { name: "api", provider: "local", options: { kind: "x509" }, ttl: 60_000, deliver: undefined };
 const isolation = { memory: 1, cpus: 1, pids: 1, timeout: 1, environment: { pass: [] }, tolerate: {} };
 export const grant: Parameters<Job["begin"]>[1] = {

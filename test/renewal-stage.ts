@@ -1,6 +1,7 @@
 import { type Delivery, deliverable, deliverySchema } from "../src/delivery/delivery.ts";
 import type { House } from "../src/house.ts";
-import { compileProfiles, identifyingClaims, issuersSchema } from "../src/identity/issuers/issuers.ts";
+import { identifyingClaims } from "../src/identity/issuers/ids.ts";
+import { compileProfiles, issuersSchema } from "../src/identity/issuers/issuers.ts";
 import { noHistory } from "../src/identity/keys/key-history.ts";
 import { createVerifier } from "../src/identity/verify.ts";
 import { compileTemplates, type Policy } from "../src/policy/compile.ts";
@@ -42,7 +43,8 @@ export async function openRenewalStage(fresh: number): Promise<RenewalStage> {
     withdrawn: policyOf(stage, template("refs/heads/other", "api")),
     smaller: policyOf(stage, template("refs/heads/main", "other")),
   };
-  const house = { ...stage.house, verifier, policy: () => policies.granting };
+  // Where this host's own control group cannot be read, a session can be bound to nothing else.
+  const house = { ...stage.house, verifier, policy: () => policies.granting, boundTo: "user" as const };
   return { ...stage, house, policies };
 }
 

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { identify } from "../src/asker.ts";
+import { identify, opens } from "../src/asker.ts";
+import { runJob } from "../src/broker.ts";
 import type { Client, RunAsk } from "../src/contract.ts";
 import { asBrokerError, BrokerError, type Code } from "../src/errors.ts";
 import type { House } from "../src/house.ts";
 import type { Verifier } from "../src/identity/verify.ts";
 import { Job } from "../src/job.ts";
 import type { Event } from "../src/ledger/entry.ts";
+import type { Ledger } from "../src/ledger/ledger.ts";
 import { Secret } from "../src/secret.ts";
 import { rsaKey } from "./identity/issuer.ts";
 import { ask, client as nobody, sandboxThat } from "./job-stage.ts";
@@ -30,27 +32,41 @@ interface Outcome {
   /** How the run ended: by itself, or with this. */
   readonly error: BrokerError | undefined;
   readonly after: number;
+  /** Whether a sandbox was reserved for it. */
+  readonly opened: boolean;
   readonly events: readonly Event[];
 }
 
 interface Course {
   readonly freshToken: (asked: number, before: number) => Promise<Secret>;
+  /** A token of its own where it is left out. */
+  readonly credentials?: RunAsk["credentials"];
   /** When the job ends by itself, in milliseconds; beyond the first grace where it is left out. */
   readonly lasts?: number;
   readonly house?: Partial<House>;
-  /** Once it runs. */
-  readonly meanwhile?: (run: { readonly session: string }) => Promise<void>;
+  /** Once it runs; `handle` is for the runs after one that brought a token. */
+  readonly meanwhile?: (run: Standing) => Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+interface Standing {
+  readonly session: string;
+  readonly handle: Secret | undefined;
 }
 
 /** One run from its token to its end, and what the ledger has of it and of refusals since it began. */
-async function runs({ freshToken, lasts = fresh * 4, house: other = {}, meanwhile }: Course): Promise<Outcome> {
+async function runs(course: Course): Promise<Outcome> {
+  const { freshToken, lasts = fresh * 4, house: other = {}, meanwhile, signal = nobody.signal } = course;
   const mine = { ...house, ...other };
-  const own: RunAsk = { ...ask, template: "long", credentials: { kind: "token", token: token() } };
+  const { credentials = { kind: "token", token: token() } } = course;
+  const own: RunAsk = { ...ask, template: "long", credentials };
   let asked = 0;
-  let session = "";
+  let opened = false;
   const client: Client = {
     ...nobody,
-    accepted: (run) => ({ session } = run),
+    signal,
+    accepted: ({ session, handle }) =>
+      void sleep(50).then(() => meanwhile?.({ session, handle: handle && Secret.of(handle.use(String)) })),
     freshToken: (before) => {
       asked += 1;
       return freshToken(asked, before);
@@ -63,20 +79,37 @@ async function runs({ freshToken, lasts = fresh * 4, house: other = {}, meanwhil
     },
   });
   const { size } = await stage.ledger.status();
-  await using job = new Job({ ...mine, sandboxes: { ...mine.sandboxes, open: async () => sandbox } }, own, client);
+  const open = async () => {
+    opened = true;
+    return sandbox;
+  };
   const began = performance.now();
-  const running = job.recorded(async () => {
-    const asker = await job.identify();
-    const run = await job.begin(asker, job.decide(asker), await job.reserve(job.decide(asker)));
-    await job.mint(run);
-    void sleep(50).then(() => meanwhile?.({ session }));
-    const exit = await job.start(run, sandbox);
-    return job.close(run, exit, await job.end());
-  });
+  const running = runJob({ ...mine, sandboxes: { ...mine.sandboxes, open } }, own, client);
   const error = await running.then(() => undefined, asBrokerError);
   const after = performance.now() - began;
   const entries = await stage.ledger.entries({ from: size, limit: 500 });
-  return { error, after, events: entries.map(({ event }) => event) };
+  return { error, after, opened, events: entries.map(({ event }) => event) };
+}
+
+/** A session of a token of its own, as `mayfly session start` opens it. */
+async function session(): Promise<{ readonly id: string; readonly credentials: RunAsk["credentials"] }> {
+  const { opening, handle } = opens(house, await house.verifier.verify(token(), AbortSignal.timeout(5_000)), ask.peer);
+  const { id } = await stage.ledger.openSession(opening);
+  if (handle === undefined) throw new Error("the session is of use to nobody");
+  return { id, credentials: { kind: "session", handle } };
+}
+
+const nothing = (): Promise<never> => Promise.reject(new Error("there is none"));
+
+/** The real ledger, with something of ours done before or after one of its methods. */
+function ledgerThat<M extends keyof Ledger>(method: M, instead: (real: Ledger) => Ledger[M]): Ledger {
+  const own: unknown = instead(stage.ledger);
+  return new Proxy(stage.ledger, {
+    get: (target, name) => {
+      const real: unknown = name === method ? own : Reflect.get(target, name);
+      return typeof real === "function" ? (...args: unknown[]): unknown => Reflect.apply(real, target, args) : real;
+    },
+  });
 }
 
 const kinds = (events: readonly Event[], kind: Event["kind"]): readonly Event[] =>
@@ -179,14 +212,158 @@ describe("a run that goes on for longer than its issuer's `fresh`", () => {
     expect(error).toMatchObject({ code: "session-ended" });
   });
 
+  const raise = { scope: "workload:ci:456789", who: "ann", why: "a test" };
   test("is ended past a raised fence", async () => {
-    const raise = { scope: "workload:ci:456789", who: "ann", why: "a test" };
-    const { error } = await runs({
+    const { error, events } = await runs({
       meanwhile: async () => void (await stage.ledger.raiseFence({ ...raise, closed: true })),
       freshToken: async () => token(),
     });
     await stage.ledger.raiseFence({ ...raise, closed: false });
     expect(error).toMatchObject({ code: "fenced" });
+    expect(kinds(events, "identity-renewed")).toEqual([]);
+  });
+
+  test("is not renewed past a fence that is raised at the very last moment", async () => {
+    const ledger = ledgerThat("renew", (real) => async (renewal) => {
+      await real.raiseFence({ ...raise, closed: true });
+      return real.renew(renewal);
+    });
+    const { error, events } = await runs({ house: { ledger }, freshToken: async () => token() });
+    await stage.ledger.raiseFence({ ...raise, closed: false });
+    expect(error).toMatchObject({ code: "fenced" });
+    expect(kinds(events, "identity-renewed")).toEqual([]);
+  });
+
+  test("shares the token that proved it with the other runs of its session", async () => {
+    let file = token();
+    const rotates = setInterval(() => (file = token()), fresh);
+    const read = async (): Promise<Secret> => file;
+    let beside: Promise<Outcome> | undefined;
+    const one = await runs({
+      credentials: { kind: "token", token: file },
+      freshToken: read,
+      meanwhile: async ({ handle }) => {
+        if (handle !== undefined)
+          beside = runs({ credentials: { kind: "session", handle }, freshToken: read, lasts: fresh * 3 });
+      },
+    });
+    const other = await beside;
+    clearInterval(rotates);
+    expect([one.error, other?.error, other?.opened]).toEqual([undefined, undefined, true]);
+  });
+
+  test("is told again that it proved itself, where the first answer was lost", async () => {
+    let lost = 0;
+    const ledger = ledgerThat("renew", (real) => async (renewal) => {
+      const session = await real.renew(renewal);
+      if (lost++ === 0) throw new BrokerError("ledger-unavailable");
+      return session;
+    });
+    const fixed = token();
+    const { error, events } = await runs({ house: { ledger }, freshToken: async () => fixed, lasts: fresh * 1.8 });
+    expect([error, kinds(events, "denied"), kinds(events, "identity-renewed").length]).toEqual([undefined, [], 1]);
+  });
+
+  test("goes on past the time of its session, in which nothing begins any more", async () => {
+    let within: RunAsk["credentials"] | undefined;
+    const { error } = await runs({
+      house: { longestSession: fresh * 1.5 },
+      freshToken: async () => token(),
+      meanwhile: async ({ handle }) => void (within = handle && { kind: "session", handle }),
+    });
+    expect(error).toBeUndefined();
+    if (within === undefined) throw new Error("no session was opened");
+    expect((await runs({ credentials: within, freshToken: nothing })).error).toMatchObject({ code: "session-ended" });
+  });
+
+  test("waits for the next token of a file that still has one which is too old", async () => {
+    const second = Math.floor(Date.now() / 1_000);
+    const old = token({ iat: second - 86_400, nbf: second - 86_400 });
+    const { error, events } = await runs({
+      freshToken: async (asked) => (asked === 1 ? old : token()),
+      lasts: fresh * 1.8,
+    });
+    expect(error).toBeUndefined();
+    expect(kinds(events, "denied")).toMatchObject([{ code: "token-lifetime" }]);
+  });
+});
+
+describe("a session whose job lost its proof", () => {
+  test.each<[string, Code, Course["freshToken"]]>([
+    ["by a token of another job", "token-other-job", async () => token({ run_id: "78" })],
+    ["by a token that somebody else signed", "token-signature", async () => token({}, rsaKey("k1"))],
+    ["by no token in time", "token-stale", nothing],
+  ])("ends with it, in one step with the record, and all of its runs: %s", async (_, code, freshToken) => {
+    const { id, credentials } = await session();
+    const beside = runs({ credentials, freshToken: async () => token() });
+    const { error, events } = await runs({ credentials, freshToken });
+    expect(error).toMatchObject({ code });
+    const at = events.findIndex((event) => event.kind === "denied" && event.code === code);
+    expect(events[at + 1]).toEqual({ kind: "session-ended", session: id, why: "stale" });
+    expect(events[at]).toMatchObject({ denial: error?.id });
+    expect((await beside).error).toMatchObject({ code: "session-ended" });
+    const next = await runs({ credentials, freshToken: async () => token() });
+    expect([next.error?.code, next.opened]).toEqual(["session-ended", false]);
+  });
+
+  test("goes on where it was the policy that refused", async () => {
+    const { credentials } = await session();
+    let policy = stage.policies.granting;
+    const ended = await runs({
+      credentials,
+      house: { policy: () => policy },
+      meanwhile: async () => void (policy = stage.policies.smaller),
+      freshToken: async () => token(),
+    });
+    expect([ended.error?.code, kinds(ended.events, "session-ended")]).toEqual(["no-match", []]);
+    expect((await runs({ credentials, freshToken: async () => token(), lasts: 100 })).error).toBeUndefined();
+  });
+});
+
+describe("a run within a session", () => {
+  test("is counted from the session's last proof, not from its own beginning", async () => {
+    const { credentials } = await session();
+    await sleep(fresh * 0.6);
+    const { error, events } = await runs({ credentials, freshToken: async () => token(), lasts: fresh * 0.8 });
+    expect([error, kinds(events, "identity-renewed").length]).toEqual([undefined, 1]);
+    const again = await runs({ credentials, freshToken: nothing, lasts: 50 });
+    expect([again.error, again.opened]).toEqual([undefined, true]);
+  });
+
+  test("that is too old is asked before anything of this host is taken, and the token is recorded before the run", async () => {
+    const { id, credentials } = await session();
+    await sleep(fresh + 50);
+    const { error, events } = await runs({ credentials, freshToken: async () => token(), lasts: 50 });
+    expect(error).toBeUndefined();
+    expect(events.slice(0, 3)).toMatchObject([
+      { kind: "identity-renewed", session: id, run: null },
+      { kind: "run-opened", session: id },
+      { kind: "intent" },
+    ]);
+  });
+
+  test.each<[string, Code, Course["freshToken"]]>([
+    ["no token", "token-stale", nothing],
+    ["a token of another job", "token-other-job", async () => token({ run_id: "78" })],
+  ])("that is too old does not begin with %s", async (_, code, freshToken) => {
+    const { credentials } = await session();
+    await sleep(fresh + 50);
+    const { error, opened, events } = await runs({ credentials, freshToken });
+    expect([error?.code, opened]).toEqual([code, false]);
+    expect(kinds(events, "denied")).toMatchObject([{ code, denial: error?.id }]);
+    expect([...kinds(events, "run-opened"), ...kinds(events, "intent")]).toEqual([]);
+  });
+
+  test("that is too old, and whose client goes away, is over at once", async () => {
+    const { credentials } = await session();
+    await sleep(fresh + 50);
+    const gone = new AbortController();
+    void sleep(50).then(() => gone.abort(new BrokerError("cancelled")));
+    const never = () => new Promise<never>(() => undefined);
+    const { error, after, events } = await runs({ credentials, freshToken: never, signal: gone.signal });
+    expect(error).toMatchObject({ code: "cancelled" });
+    expect(after).toBeLessThan(grace);
+    expect(kinds(events, "session-ended")).toEqual([]);
   });
 });
 
@@ -207,7 +384,8 @@ describe("a run that cannot prove itself afresh", () => {
     expect(error?.hint).toContain("`fresh`");
     expect(after).toBeGreaterThanOrEqual(fresh + grace);
     expect(after).toBeLessThan(fresh + grace + 600);
-    expect([...new Set(kinds(events, "denied").map((event) => event.kind === "denied" && event.code))]).toEqual(recorded);
+    const denied = kinds(events, "denied").map((event) => event.kind === "denied" && event.code);
+    expect([...new Set(denied)]).toEqual([...recorded, "token-stale"]);
     expect(events.at(-1)).toMatchObject({ kind: "run-ended", outcome: "killed", code: "token-stale" });
   });
 
@@ -257,7 +435,7 @@ describe("a run that cannot prove itself afresh", () => {
       code: "token-stale",
       message: expect.stringContaining("the issuer's keys cannot be read at the moment"),
     });
-    expect(kinds(gone.events, "denied")).toEqual([]);
+    expect(kinds(gone.events, "denied")).toMatchObject([{ code: "token-stale" }]);
   });
 
   test("and answers too late spends nothing", async () => {

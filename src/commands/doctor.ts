@@ -1,11 +1,14 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { connect, createServer, type Socket } from "node:net";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
+import { peerOf } from "../api/peer.ts";
 import { asBrokerError } from "../errors.ts";
 import { startSandboxd } from "../sandbox/child.ts";
-import { bad, hostFindings } from "../sandbox/findings.ts";
+import { bad, good, hostFindings, lacking } from "../sandbox/findings.ts";
 import type { Finding } from "../sandbox/sandbox.ts";
 import type { Clock } from "../time.ts";
 import type { Io } from "./io.ts";
@@ -42,8 +45,17 @@ export interface Probing {
 
 /** Starts a sandboxd of its own, asks it what it found, and ends it. Without root it says what can be said without. */
 export async function probeHost({ program, config, clock }: Probing): Promise<readonly Finding[]> {
-  if (process.getuid?.() !== 0) return [...hostFindings(), bad("sandboxd", "not tried", "run it as root: sudo mayfly doctor")];
   const folder = mkdtempSync(join(tmpdir(), "mayfly-doctor-"));
+  try {
+    const runners = callers((await whoCalls(join(folder, "caller.sock"))).cgroup, release());
+    return [runners, ...(await sandboxFindings({ program, config, clock }, folder))];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function sandboxFindings({ program, config, clock }: Probing, folder: string): Promise<readonly Finding[]> {
+  if (process.getuid?.() !== 0) return [...hostFindings(), bad("sandboxd", "not tried", "run it as root: sudo mayfly doctor")];
   try {
     writeFileSync(`${folder}/none.yaml`, "{}\n");
     const child = await startSandboxd({
@@ -61,9 +73,36 @@ export async function probeHost({ program, config, clock }: Probing): Promise<re
   } catch (error) {
     const { message, hint, detail } = asBrokerError(error);
     return [...hostFindings(), bad("sandboxd", [message, detail].filter(Boolean).join(": "), hint ?? "see the lines above")];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** This very process, as a broker would see it. */
+async function whoCalls(socket: string): Promise<ReturnType<typeof peerOf>> {
+  const server = createServer();
+  const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
+  await once(server.listen(socket), "listening");
+  const caller = connect(socket);
+  try {
+    return peerOf(await accepted);
+  } finally {
+    caller.destroy();
+    server.close();
+  }
+}
+
+/** Whether runners of one user can be told apart, which is what a session is bound by. SO_PEERPIDFD came with Linux 6.5. */
+export function callers(cgroup: string | undefined, kernel: string): Finding {
+  if (cgroup !== undefined) return good("callers", `told apart by their control groups; this one is in ${cgroup}`);
+  const [major = 0, minor = 0] = kernel.split(".").map(Number);
+  const asks = major > 6 || (major === 6 && minor >= 5);
+  const otherwise = "until then only `sessions.bound_to: user` in mayfly.yaml lets `mayfly session start` open a session";
+  return asks
+    ? lacking(
+        "callers",
+        "this one's control group cannot be read, or says nothing",
+        `start runners as systemd services; ${otherwise}`,
+      )
+    : lacking("callers", `Linux ${kernel} does not say which process calls (SO_PEERPIDFD)`, `Linux 6.5 or newer; ${otherwise}`);
 }
 
 function thisProgram(): readonly string[] {

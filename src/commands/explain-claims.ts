@@ -4,11 +4,12 @@ import { resolve } from "node:path";
 import { exitOf } from "../api/codes.ts";
 import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
+import { identityOf } from "../identity/believe.ts";
 import { isOf } from "../identity/chosen.ts";
-import { identityOf } from "../identity/claims.ts";
 import type { Identity } from "../identity/identity.ts";
 import { compileProfiles } from "../identity/issuers/issuers.ts";
 import { isObject, type JsonObject, readJson } from "../identity/json.ts";
+import { matterOf, rules } from "../identity/rules.ts";
 import { explained, explainText } from "../policy/explain.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { type AskFlags, decided, policyFrom, tracesOf } from "./explain-policy.ts";
@@ -39,13 +40,14 @@ function identityFrom(io: Io, config: Config, claims: JsonObject): Identity {
   const profiles = compileProfiles(config.issuers, (path) => readFileSync(path, "utf8"));
   const profile = profiles.find((one) => isOf(one, claims));
   if (profile === undefined) throw new BrokerError("token-issuer", "mayfly.yaml has no issuer whose url is the claims' `iss`");
-  const now = Math.floor(io.clock.now() / 1_000);
+  const at = new Date(io.clock.now());
+  const now = Math.floor(at.getTime() / 1_000);
   const [alg = "RS256"] = profile.algorithms;
   const whole = { aud: profile.audience, iat: now, exp: now + 60, jti: "explained", ...claims };
-  return identityOf(
-    { header: { alg, kid: "", typ: "JWT", others: [] }, claims: whole, signingInput: "", compact: "" },
-    profile,
-  );
+  const header = { alg, kid: "", typ: "JWT", others: [] };
+  const matter = matterOf({ header, claims: whole, signingInput: "", compact: "" }, profile);
+  for (const { name, check } of rules) if (name !== "times") check(matter, at);
+  return identityOf(matter);
 }
 
 const largest = 65_536;

@@ -1,8 +1,9 @@
-import { type Check, type Examination, trustClaims } from "../identity/examine.ts";
+import type { Check, Examination } from "../identity/examine.ts";
 import type { Identity } from "../identity/identity.ts";
 import { isList, type Json } from "../identity/json.ts";
 import type { ParsedToken } from "../identity/parse.ts";
 import type { Profile } from "../identity/profile.ts";
+import { trustClaims } from "../identity/trust-claims.ts";
 import { explained } from "../policy/explain.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
 import { aboutCheck } from "./explain-token-check.ts";

@@ -21,7 +21,7 @@ const examples = `
 Examples:
   $ mayfly explain den-4c1e...
   $ mayfly explain --token-file token.jwt
-  $ buildkite-agent oidc request-token --audience mayfly | mayfly explain --token-file - --json
+  $ buildkite-agent oidc request-token --claim organization_id,pipeline_id --audience mayfly | mayfly explain --token-file - --json
   $ mayfly explain --claims claims.json --templates templates
   $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh`;
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, open, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BrokerError } from "../errors.ts";
 
@@ -24,17 +24,18 @@ export class ResultFile implements AsyncDisposable {
   }
 
   /**
-   * Whole or not at all: a reader never sees half of it. Under a name that a job cannot guess, and never through what already stands there.
+   * Whole or not at all: a reader never sees half of it, and nothing is left where it cannot be put in its place. Under a name that a job
+   * cannot guess, and never through what already stands there.
    * Throws `usage`, also where the folder is not at its path any more: whoever looks there would read what the job put in its place.
    */
   async write(content: object): Promise<void> {
-    const name = basename(this.#path);
     const folder = `/proc/self/fd/${this.#folder.fd}`;
-    const part = join(folder, `.${name}.${randomBytes(12).toString("hex")}`);
+    const part = join(folder, `.mayfly-${randomBytes(12).toString("hex")}`);
     try {
       await writeFile(part, `${JSON.stringify(content, null, 2)}\n`, { flag: "wx" });
-      await rename(part, join(folder, name));
+      await rename(part, join(folder, basename(this.#path)));
     } catch (cause) {
+      await unlink(part).catch(() => undefined);
       unwritable(this.#path)(cause);
     }
     if (!(await this.#inPlace())) throw moved(this.#path);

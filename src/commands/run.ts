@@ -71,10 +71,16 @@ async function run(io: Io, command: readonly string[], flags: RunFlags): Promise
     report(io, result);
   } catch (error) {
     const failure = fromConnectError(error);
-    const { code, message, hint, id } = failure;
-    await file?.write({ kind: "failed", code, message, hint, id, exitCode: exitOf(code) });
     fail(io, failure);
+    await file?.write(failedResult(failure)).catch((unwritten: unknown) => {
+      const second = asBrokerError(unwritten);
+      if (second.message !== failure.message) sayFailure(io, second);
+    });
   }
+}
+
+function failedResult({ code, message, hint, id }: BrokerError): object {
+  return { kind: "failed", code, message, hint, id, exitCode: exitOf(code) };
 }
 
 async function startOf(io: Io, command: readonly string[], flags: RunFlags): Promise<MessageInitShape<typeof RunStartSchema>> {

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { open, unlink } from "node:fs/promises";
 import { resolve } from "node:path";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
@@ -55,15 +55,31 @@ function endCommand(io: Io): Command {
 }
 
 async function start(io: Io, flags: StartFlags): Promise<void> {
-  // Taken before the token is spent: a handle that cannot be kept would be a token lost.
-  await using file = flags.handleFile === undefined ? undefined : await ownFile(resolve(io.cwd, flags.handleFile));
+  const session = await startedInto(io, flags);
+  if (flags.handleFile === undefined && flags.json === true) printMessage(io, StartSessionResponseSchema, session);
+  else if (flags.handleFile === undefined) print(io, session.handle);
+  say(io, `session ${session.session} of ${session.workload} (${session.trust}), until ${untilText(session)}`);
+}
+
+/** The file is made before the token is spent, since a handle that cannot be kept would be a token lost; none is left where it holds nothing. */
+async function startedInto(io: Io, flags: StartFlags): Promise<StartSessionResponse> {
+  if (flags.handleFile === undefined) return started(io, flags);
+  const path = resolve(io.cwd, flags.handleFile);
+  await using file = await ownFile(path);
+  try {
+    const session = await started(io, flags);
+    await file.writeFile(`${session.handle}\n`);
+    return session;
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function started(io: Io, flags: StartFlags): Promise<StartSessionResponse> {
   const token = await tokenFrom(io, flags);
   using client = reach(io, BrokerService, "broker", flags);
-  const session = await client.call.startSession({ token: token.use(String) });
-  if (file !== undefined) await file.writeFile(`${session.handle}\n`);
-  else if (flags.json === true) printMessage(io, StartSessionResponseSchema, session);
-  else print(io, session.handle);
-  say(io, `session ${session.session} of ${session.workload} (${session.trust}), until ${untilText(session)}`);
+  return await client.call.startSession({ token: token.use(String) });
 }
 
 async function end(io: Io, handle: string, flags: { readonly socket?: string }): Promise<void> {

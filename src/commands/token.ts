@@ -54,8 +54,8 @@ async function fromStdin(io: Io): Promise<Secret> {
   return Secret.of(token);
 }
 
-/** A JWT begins so: `{"` in base64url, and the first of its dots. */
-const tokenShape = /\beyJ[\w-]{8,}\./;
+/** A JWT begins so: `{"` in base64url, and the first of its dots. A session's handle is as little a file's name. */
+const tokenShape = /eyJ[\w-]{8,}\.|mfs_[\w-]{16,}/;
 
 /** A token in place of a file's name is not repeated, in an error least of all. */
 export function refuseToken(where: string, given: string): void {

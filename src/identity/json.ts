@@ -18,7 +18,7 @@ const mostPieces = 16_384;
 
 /**
  * Reads JSON (RFC 8259) more strictly than `JSON.parse`, so that no two readers of one token can understand it differently:
- * no duplicate members, no escape in a name but that of a slash, no `__proto__`, no number that a double cannot hold exactly, no
+ * no duplicate members, no escape in a name but that of a slash, no `__proto__`, no number that a double would read back as another, no
  * control characters or lone surrogates even when escaped, at most 16 levels, and at most `most` commas, colons and opening
  * brackets. Linear. Throws `JsonRefused`.
  *
@@ -44,7 +44,7 @@ export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const [quote, backslash, colon, comma] = [0x22, 0x5c, 0x3a, 0x2c];
+const [quote, backslash, colon, comma, dot] = [0x22, 0x5c, 0x3a, 0x2c, 0x2e];
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
@@ -56,6 +56,7 @@ function membersIn(text: string, most: number): number {
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === quote) at = endOfString(text, at);
+    else if (code === dot || isExponent(code, text, at)) at = endOfExactNumber(text, at);
     else {
       members += code === colon ? 1 : 0;
       pieces += isPiece(code) ? 1 : 0;
@@ -83,6 +84,41 @@ function isTakenAway(text: string, end: number): boolean {
   let backslashes = 0;
   while (text.charCodeAt(end - backslashes - 1) === backslash) backslashes += 1;
   return backslashes % 2 === 1;
+}
+
+/** Not the `e` of `true` or `false`. */
+function isExponent(code: number, text: string, at: number): boolean {
+  return (code | 0x20) === 0x65 && isDigit(text.charCodeAt(at - 1));
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+/** More than any double needs: `-1.7976931348623157e+308`. */
+const longestNumber = 32;
+
+/**
+ * Where the number ends that has a fraction or an exponent at this place. `20.00000000000000001` would be read as 20, and 1e-400 as 0: as
+ * somebody else's id. Whole numbers without either are looked at once they are read.
+ */
+function endOfExactNumber(text: string, at: number): number {
+  const found = /^[0-9.eE+-]+/.exec(text.slice(at, at + longestNumber))?.[0] ?? "";
+  const before = /-?[0-9]*$/.exec(text.slice(Math.max(at - longestNumber, 0), at))?.[0] ?? "";
+  const number = before + found;
+  if (number.length >= longestNumber || decimal(number) !== decimal(String(Number(number))))
+    throw new JsonRefused("a number that would be read as another");
+  return at + found.length - 1;
+}
+
+/** The one spelling of a decimal number: its digits without zeros around them, and the power of ten that they are times. */
+function decimal(number: string): string {
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] =
+    /^(-?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?$/.exec(number) ?? [];
+  const digits = `${whole}${fraction}`.replace(/^0+/, "");
+  const significant = digits.replace(/0+$/, "");
+  if (significant === "") return "0";
+  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
 }
 
 function step(code: number): number {

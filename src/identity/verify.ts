@@ -2,16 +2,17 @@ import { compactVerify, errors, type VerifyOptions } from "jose";
 import { BrokerError } from "../errors.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock, Duration } from "../time.ts";
+import { identityOf } from "./believe.ts";
 import { isOf } from "./chosen.ts";
-import { identityOf } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import { discoverKeys, type Reading } from "./keys/discover.ts";
-import { type KeyHistory, keyName } from "./keys/key-history.ts";
+import type { KeyHistory } from "./keys/key-history.ts";
 import { KeyMemory } from "./keys/key-memory.ts";
-import { Keys, type KeysState, rhythms } from "./keys/keys.ts";
+import { issuerIn, keyName } from "./keys/key-name.ts";
+import { type FoundKey, Keys, type KeysState, rhythms } from "./keys/keys.ts";
 import { type ParsedToken, parseToken } from "./parse.ts";
 import type { Profile } from "./profile.ts";
-import { checkTimes } from "./times.ts";
+import { type Matter, matterOf, rules } from "./rules.ts";
 
 export interface Verifier {
   /**
@@ -80,7 +81,7 @@ export function createVerifier({ profiles, clock, history, ...reading }: Verifie
         hint: "`mayfly keys refresh` lists those that are",
       });
     },
-    accept: (key) => gates.find(({ profile }) => key.startsWith(`${profile.name} `))?.memory.accept(key),
+    accept: (key) => gates.find(({ profile }) => profile.name === issuerIn(key))?.memory.accept(key),
     freshAfter: (issuer) => profiles.find(({ name }) => name === issuer)?.fresh,
     audiences: () => profiles.map(({ name, preset, audience }) => ({ issuer: name, preset, audience })),
   };
@@ -91,14 +92,36 @@ export interface Moment {
   readonly signal: AbortSignal;
 }
 
-/** Every check, in its order. */
+/** Every check, in its order: what it is about, then whether it is signed, and only then what else is wrong with it. */
 export async function verified(token: Secret, gates: readonly Gate[], at: Moment): Promise<Identity> {
   const parsed = parseToken(token);
   const gate = gateFor(parsed, gates);
   checkHeader(parsed, gate.profile);
-  await checkSigned(parsed, gate, at.signal);
-  checkTimes(parsed.claims, gate.profile, at.now);
-  return identityOf(parsed, gate.profile);
+  await checkSigned(parsed, await keyFor(parsed, gate, at), gate);
+  const matter = matterOf(parsed, gate.profile);
+  checkRules(matter, at.now);
+  return identityOf(matter);
+}
+
+function checkRules(matter: Matter, now: Date): void {
+  for (const { check } of rules) check(matter, now);
+}
+
+/**
+ * The key that a token names. Where its issuer's keys are at hand and this one is not among them, the issuer is asked again, but not on
+ * behalf of a token that could not pass with any key. It is refused in the same words: who cannot sign does not learn which rule it broke.
+ */
+export function keyFor(parsed: ParsedToken, { keys, profile }: Gate, { now, signal }: Moment): FoundKey | Promise<FoundKey> {
+  return keys.find(parsed.header, signal, () => couldPass(matterOf(parsed, profile), now));
+}
+
+function couldPass(matter: Matter, now: Date): boolean {
+  try {
+    checkRules(matter, now);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function gatesOf({ profiles, clock, history, ...reading }: VerifierParts): readonly Gate[] {
@@ -143,7 +166,7 @@ export function checkHeader(parsed: ParsedToken, profile: Profile): void {
   if (parsed.compact.length > profile.maxSize) throw malformed("longer than its profile allows");
   if (!isType(typ, profile.type)) throw malformed("a typ that its profile does not expect");
   if (others.some((name) => !profile.header.includes(name))) throw malformed("a header member that its profile does not know");
-  // Before its key is looked for: no request is ever made for a token that could not pass.
+  // Before its key is looked for: no request is made for it.
   if (!profile.algorithms.includes(alg)) throw refused("an algorithm that its profile does not allow");
 }
 
@@ -157,10 +180,13 @@ function isType(typ: string | undefined, expected: Profile["type"]): boolean {
  * The signature alone, by jose. Claims are read by our own parser only, so that no two readers can differ about them. Rejects with
  * `key-held` where the signature is good, and its key not accepted yet: a stranger who only names such a key learns nothing.
  */
-export async function checkSigned(parsed: ParsedToken, { keys, options }: Gate, signal: AbortSignal): Promise<void> {
-  const { key, held } = await keys.find(parsed.header, signal);
+export async function checkSigned(
+  { compact }: ParsedToken,
+  { key, held }: FoundKey,
+  { options }: Pick<Gate, "options">,
+): Promise<void> {
   try {
-    await compactVerify(parsed.compact, key, options);
+    await compactVerify(compact, key, options);
   } catch (error) {
     throw refused(error instanceof errors.JOSEError ? error.code : "the signature cannot be checked");
   }

@@ -30,6 +30,7 @@ const isWrite: Readonly<Record<Method, boolean>> = {
   storePolicy: true,
   tick: true,
   findSession: false,
+  isSpent: false,
   spentTokens: false,
   fence: false,
   openLeases: false,

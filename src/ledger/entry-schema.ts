@@ -28,7 +28,7 @@ const sessionOpened = z.strictObject({
 const sessionEnded = z.strictObject({
   kind: z.literal("session-ended"),
   session: id,
-  why: z.enum(["asked", "expired", "run-over", "contained", "unspent"]),
+  why: z.enum(["asked", "stale", "contained", "unspent"]),
 });
 const runOpened = z.strictObject({
   kind: z.literal("run-opened"),
@@ -95,7 +95,7 @@ const operated = z.strictObject({
 const identityRenewed = z.strictObject({
   kind: z.literal("identity-renewed"),
   session: id,
-  run: id,
+  run: id.nullable(),
   token: id,
   expiresAt: whole,
 });

@@ -25,11 +25,11 @@ export type Event =
       readonly peer: PeerSeen;
       readonly until: Instant;
     }
-  /** The CI job proved itself afresh while its run went on: another token, the same workload and job. */
+  /** The CI job proved itself afresh: another token, the same workload and job. `run` is null where one was about to begin. */
   | {
       readonly kind: "identity-renewed";
       readonly session: string;
-      readonly run: string;
+      readonly run: string | null;
       readonly token: string;
       readonly expiresAt: Instant;
     }
@@ -134,7 +134,8 @@ export interface PeerSeen {
  */
 export type KeysChange = "first" | "added" | "withdrawn" | "replaced" | "refused" | "unreachable" | "reachable";
 
-export type SessionEnd = "asked" | "expired" | "run-over" | "contained" | "unspent";
+/** `stale`: its CI job was asked for a fresh token and had none, or another one's. One whose time is over has no entry: `until` says so. */
+export type SessionEnd = "asked" | "stale" | "contained" | "unspent";
 export type Revoker = "job-end" | "sweeper" | "responder";
 export type RunOutcome = "exited" | "timeout" | "oom" | "cancelled" | "killed" | "refused" | "lost";
 

@@ -14,10 +14,12 @@ export interface Ledger extends AsyncDisposable {
    */
   append(events: readonly Event[]): Promise<readonly Entry[]>;
 
-  /** Spends the token and opens its session, or refuses with `token-spent`; a peer with a spent token learns nothing more. */
+  /** Spends the token and opens its session, or refuses with `fenced` or `token-spent`; a peer with a spent token learns nothing more. */
   openSession(opening: SessionOpening): Promise<SessionRecord>;
   /** By the digest of its handle. Undefined when there is none. */
   findSession(handleDigest: string): Promise<SessionRecord | undefined>;
+  /** Whether this ledger knows the token as spent; a look that costs little, before `openSession`, `begin` or `renew` decides. */
+  isSpent(tokenKey: string): Promise<boolean>;
   /** The tokens that are spent and have not been forgotten yet, in the order of their keys; what a store of several brokers is told. */
   spentTokens(query: SpentTokensQuery): Promise<readonly SpentToken[]>;
 
@@ -27,10 +29,12 @@ export interface Ledger extends AsyncDisposable {
    */
   begin(run: RunOpening): Promise<Begun>;
   /**
-   * The job proved itself afresh: its token is spent under the session that it belongs to. Refuses with `session-unknown`, with `session-ended`
-   * (the session, or this run of it), and with `token-spent`, the session's own token included.
+   * The job proved itself afresh: its token is spent under the session that it belongs to, which was proved now. A token that did so before is
+   * neither an entry nor a newer proof, but no refusal: two runs may read it from one file, and whoever lost the answer asks again. Refuses
+   * with `session-unknown`, with `session-ended` (the session, or this run of it; a run that stands may outlive `until`), with `fenced` as
+   * `deliver` does, and with `token-spent`, the token that opened the session included.
    */
-  renew(renewal: Renewal): Promise<void>;
+  renew(renewal: Renewal): Promise<SessionRecord>;
   /**
    * Step 6, in one transaction: the fences of all `scopes` are read and each lease becomes `delivered`, or nothing is, with `fenced`, where
    * one of them is closed or was raised above `fence`. Nothing may be handed over before it resolves.
@@ -38,7 +42,10 @@ export interface Ledger extends AsyncDisposable {
   deliver(delivery: DeliveryRecord): Promise<readonly Entry[]>;
   /** The highest fence over these scopes, and whether any of them is closed. */
   fence(scopes: readonly string[]): Promise<{ readonly fence: number; readonly closed: boolean }>;
-  /** Raises the fence of a scope and closes it to new work, or (`closed: false`) opens it again; always recorded. */
+  /**
+   * Raises the fence of a scope and closes it to new work, or (`closed: false`) opens it again; always recorded. To close it also ends the
+   * sessions that it reaches: who holds a stolen handle holds nothing once it is opened again.
+   */
   raiseFence(raise: FenceRaise): Promise<number>;
 
   /** Every lease that has not reached its end, oldest first: what a restarted broker must look after. */
@@ -72,6 +79,8 @@ export interface SessionRecord {
   /** The runner it is bound to; null where it is bound to the user alone. */
   readonly cgroup: string | null;
   readonly until: Instant;
+  /** When its job last proved itself: at its opening, and by each renewal since. */
+  readonly provedAt: Instant;
   readonly ended: boolean;
   /** The identity as JSON: a later run is decided afresh with exactly this, never with more. */
   readonly identity: string;
@@ -85,6 +94,8 @@ export interface SessionOpening {
   readonly cgroup: string | null;
   readonly until: Instant;
   readonly identity: string;
+  /** Everything by which containment may reach it. */
+  readonly scopes: readonly string[];
   readonly event: Extract<Event, { kind: "session-opened" }>;
   readonly token: TokenSpent;
 }
@@ -117,6 +128,9 @@ export interface RunOpening {
 export interface Renewal {
   readonly event: Extract<Event, { kind: "identity-renewed" }>;
   readonly token: TokenSpent;
+  readonly scopes: readonly string[];
+  /** The run's own, from `begin`, or what was read before it. */
+  readonly fence: number;
 }
 
 export interface DeliveryRecord {

@@ -89,13 +89,18 @@ export class Replay {
   }
 
   #identityRenewed(event: Extract<Event, { kind: "identity-renewed" }>): Impossibility | undefined {
-    const [session, run] = [this.#sessions.get(event.session), this.#runs.get(event.run)];
+    const session = this.#sessions.get(event.session);
     if (session === undefined) return "session-unknown";
-    if (run?.session !== event.session) return "run-unknown";
     this.#sessions.set(event.session, { ...session, tokens: [...session.tokens, event.token] });
     const respent = this.#spend(event.token, event.session);
     if (session.over) return "session-over";
-    return run.over ? "run-over" : respent;
+    return event.run === null ? respent : (this.#notGoingOn(event.run, event.session) ?? respent);
+  }
+
+  #notGoingOn(id: string, session: string): Impossibility | undefined {
+    const run = this.#runs.get(id);
+    if (run?.session !== session) return "run-unknown";
+    return run.over ? "run-over" : undefined;
   }
 
   #spend(token: string, session: string): Impossibility | undefined {

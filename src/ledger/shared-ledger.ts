@@ -23,7 +23,7 @@ const freeingTime: Duration = 250;
 /**
  * The same ledger, among brokers that share a store: where a token is spent, it is first claimed there, so that it opens one session
  * among all of them. Ledger and store must agree: a broker that is cut off from the store opens no session (`store-unavailable`), while
- * runs within a session go on. It owns both, and disposes of both.
+ * runs within a session begin and go on, their renewals too. It owns both, and disposes of both.
  */
 export function withSharedTokens(parts: SharedParts): Ledger {
   return new SharedLedger(parts);
@@ -36,6 +36,8 @@ class SharedLedger implements Ledger {
   readonly #store: SpentTokens;
   readonly #clock: Clock;
   readonly #settlement: Settlement;
+  /** By the token: the same one that comes twice at once is claimed once, and then found spent by its own session. */
+  readonly #renewing = new Map<string, Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #rounds: Promise<void>;
 
@@ -48,17 +50,31 @@ class SharedLedger implements Ledger {
   }
 
   openSession(opening: SessionOpening): Promise<SessionRecord> {
-    return this.#spend({ ...opening.token, session: opening.id }, () => this.#ledger.openSession(opening));
+    const token = { ...opening.token, session: opening.id };
+    return this.#spend(token, this.#claim, () => this.#ledger.openSession(opening));
   }
 
   begin(run: RunOpening): Promise<Begun> {
     if (run.session.kind === "within") return this.#ledger.begin(run);
     const { id, token } = run.session.opening;
-    return this.#spend({ ...token, session: id }, () => this.#ledger.begin(run));
+    return this.#spend({ ...token, session: id }, this.#claim, () => this.#ledger.begin(run));
   }
 
-  renew(renewal: Renewal): Promise<void> {
-    return this.#spend({ ...renewal.token, session: renewal.event.session }, () => this.#ledger.renew(renewal));
+  async renew(renewal: Renewal): Promise<SessionRecord> {
+    const { key } = renewal.token;
+    const before = this.#renewing.get(key);
+    const mine = (before ?? Promise.resolve()).catch(() => undefined).then(() => this.#renewNext(renewal));
+    this.#renewing.set(key, mine);
+    return mine.finally(() => {
+      if (this.#renewing.get(key) === mine) this.#renewing.delete(key);
+    });
+  }
+
+  /** What the ledger knows as spent is its own to answer: nothing is left to be claimed. */
+  async #renewNext(renewal: Renewal): Promise<SessionRecord> {
+    const work = () => this.#ledger.renew(renewal);
+    if (await this.#ledger.isSpent(renewal.token.key)) return work();
+    return this.#spend({ ...renewal.token, session: renewal.event.session }, this.#claimIfThere, work);
   }
 
   async append(events: readonly Event[]): Promise<readonly Entry[]> {
@@ -71,6 +87,7 @@ class SharedLedger implements Ledger {
 
   readonly deliver: Pass<"deliver"> = (delivery) => this.#ledger.deliver(delivery);
   readonly findSession: Pass<"findSession"> = (handleDigest) => this.#ledger.findSession(handleDigest);
+  readonly isSpent: Pass<"isSpent"> = (tokenKey) => this.#ledger.isSpent(tokenKey);
   readonly spentTokens: Pass<"spentTokens"> = (query) => this.#ledger.spentTokens(query);
   readonly fence: Pass<"fence"> = (scopes) => this.#ledger.fence(scopes);
   readonly raiseFence: Pass<"raiseFence"> = (raise) => this.#ledger.raiseFence(raise);
@@ -96,11 +113,11 @@ class SharedLedger implements Ledger {
   }
 
   /** The store first: what only the ledger knew, another broker would not. */
-  async #spend<T>(token: SpentToken, work: () => Promise<T>): Promise<T> {
+  async #spend<T>(token: SpentToken, claim: (token: SpentToken) => Promise<void>, work: () => Promise<T>): Promise<T> {
     const { inFlight } = this.#settlement;
     inFlight.add(token);
     try {
-      await this.#claim(token);
+      await claim(token);
       const result = await work().catch((error: unknown) => this.#refused(token, asBrokerError(error)));
       // Not waited for: should it fail, the claim stands all the same, and the next look confirms it.
       void this.#store
@@ -114,7 +131,17 @@ class SharedLedger implements Ledger {
     }
   }
 
-  async #claim(token: SpentToken): Promise<void> {
+  /**
+   * A renewal opens nothing: it shows that the job goes on, whatever else its token was good for. So a store that is away ends no run; the
+   * ledger alone spends the token, and tells the store when it is back.
+   */
+  readonly #claimIfThere = async (token: SpentToken): Promise<void> => {
+    await this.#claim(token).catch((error: unknown) => {
+      if (asBrokerError(error).code !== "store-unavailable") throw error;
+    });
+  };
+
+  readonly #claim = async (token: SpentToken): Promise<void> => {
     const waiting = new AbortController();
     const claimed = this.#settlement.reached().then(() => {
       waiting.signal.throwIfAborted();
@@ -134,7 +161,7 @@ class SharedLedger implements Ledger {
       if (error.code === "ledger-unavailable") throw error;
       throw new BrokerError("store-unavailable", undefined, { detail: error.detail ?? error.message, cause: error });
     }
-  }
+  };
 
   /** Only a definite no frees the claim. What the ledger may still have done, or had done before, it is asked about before the next claim. */
   async #refused(token: SpentToken, error: BrokerError): Promise<never> {

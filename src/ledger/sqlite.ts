@@ -89,6 +89,7 @@ export class SqliteStore implements Store {
     storePolicy: (_, policy) => this.#archive.storePolicy(policy),
     tick: (now) => this.#scribe.countDenials(now),
     findSession: (_, handleDigest) => this.#sessions.find(handleDigest),
+    isSpent: (_, tokenKey) => this.#sessions.isSpent(tokenKey),
     spentTokens: (now, query) => this.#sessions.spentTokens(now, { ...query, limit: page(query.limit) }),
     fence: (_, scopes) => this.#fences.over(scopes),
     openLeases: () => this.#leases.open(),

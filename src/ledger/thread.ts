@@ -151,6 +151,7 @@ class ThreadedLedger implements Ledger {
 
   readonly openSession = this.#method("openSession");
   readonly findSession = this.#method("findSession");
+  readonly isSpent = this.#method("isSpent");
   readonly spentTokens = this.#method("spentTokens");
   readonly begin = this.#method("begin");
   readonly renew = this.#method("renew");

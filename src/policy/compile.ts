@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { z } from "zod";
+import type { Identifying } from "../identity/issuers/ids.ts";
 import { readCredentials, type TemplateCredential } from "./credential.ts";
 import { type Path, readDocument, type TemplateDocument, type TemplateSource } from "./document.ts";
 import { names } from "./pattern.ts";
@@ -144,7 +145,7 @@ function checkIssuers(
     const identifying = pattern.kind === "literal" ? known?.get(String(pattern.value)) : undefined;
     if (known === undefined || pattern.kind !== "literal") continue;
     if (identifying !== undefined && !saysWhose(written.who, identifying)) {
-      const fix = `add one of ${identifying.join(", ")}, an id without a glob`;
+      const fix = `add one of ${identifying.claims.join(", ")}, in full and without a glob`;
       problems.push(document.problem(["who"], "nothing in it says whose job it is: every repository's token could match", fix));
     }
     if (identifying !== undefined) continue;
@@ -158,11 +159,13 @@ function checkIssuers(
   }
 }
 
-function saysWhose(who: readonly WhoLine[], identifying: readonly string[]): boolean {
-  return who.some(
+/** Where an issuer has no such claims, it says by itself whose its jobs are. */
+function saysWhose(who: readonly WhoLine[], { claims, subjectsBelow }: Identifying): boolean {
+  const named = who.some(
     ({ claim, negated, patterns }) =>
-      !negated && identifying.includes(claim) && patterns.every((pattern) => names(pattern, claim)),
+      !negated && claims.includes(claim) && patterns.every((pattern) => names(pattern, subjectsBelow)),
   );
+  return named || claims.length === 0;
 }
 
 /** `tolerate` is put in from the template's top, and what is wrong with it is said there. */

@@ -39,12 +39,17 @@ export function isBinding(pattern: Pattern): boolean {
   return pattern.glob.head.some((token) => /[^/:]/.test(token.join("")));
 }
 
-/** Whether only one owner can have such a value: an id in full, a name or a subject at least up to its owner (`octo/*`, `repo:octo/*`). */
-export function names(pattern: Pattern, claim: string): boolean {
+/**
+ * Whether only one owner can have such a value. It stands there in full, or, where `below` says what an issuer hands out by path, begins
+ * with that and two whole segments more: `spiffe://example.org/ns/ci/**`.
+ */
+export function names(pattern: Pattern, below: string | undefined): boolean {
   if (pattern.kind === "literal") return true;
-  if (claim.endsWith("_id")) return false;
-  const owner = pattern.glob.head[claim === "sub" ? 2 : 0];
-  return owner?.length === 1 && owner[0] !== "";
+  if (below === undefined) return false;
+  const { head } = pattern.glob;
+  const first = head.findIndex((pieces) => pieces.length > 1);
+  const text = head.slice(0, first < 0 ? undefined : first).join("");
+  return text.startsWith(below) && /^[^/]+\/[^/]+\//.test(text.slice(below.length));
 }
 
 /** Linear in the value's length. A number is compared by its digits; `true` and "true" are different values. */

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Identifying } from "../identity/issuers/ids.ts";
 import type { MaterialKind } from "../material.ts";
 import type { Duration } from "../time.ts";
 
@@ -11,8 +12,8 @@ export interface Rooms<Delivery, Isolation> {
   readonly isolation: z.ZodType<Isolation>;
   /** Why this kind of material cannot be delivered so; undefined where it can. */
   deliverable?(delivery: Delivery, kind: MaterialKind): string | undefined;
-  /** The issuers of mayfly.yaml (a template that names another would never match), each with the claims that say whose job it is. */
-  readonly issuers?: ReadonlyMap<string, readonly string[]>;
+  /** The issuers of mayfly.yaml (a template that names another would never match), each with what says whose job it is. */
+  readonly issuers?: ReadonlyMap<string, Identifying>;
 }
 
 /** What policy needs to know of a provider; `Provider` of lease/provider.ts fits. */

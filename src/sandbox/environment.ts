@@ -1,20 +1,28 @@
 import { deniedNames } from "./denied-names.ts";
 
-const denied: readonly string[] = Object.values(deniedNames).flat();
+const denied: readonly string[] = Object.values(deniedNames)
+  .flat()
+  .map((name) => name.toLowerCase());
 
 /** A name stands for itself; one that ends in `*` for every name that begins so. Nothing else is a pattern. */
 export function named(name: string, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => (pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
 }
 
-/** GitLab's custom executor hands every variable of a job over a second time, behind this beginning. */
-const isDenied = (name: string): boolean => named(name.replace(/^CUSTOM_ENV_/, ""), denied) || named(name, denied);
+/**
+ * Without case: npm, yarn and pip read their settings in either, and a proxy's name is written in both. GitLab's custom executor hands
+ * every variable of a job over a second time, behind a beginning of its own.
+ */
+function isDenied(name: string): boolean {
+  const lower = name.toLowerCase();
+  return named(lower, denied) || named(lower.replace(/^custom_env_/, ""), denied);
+}
 
 /**
  * A JWT, alone or within a longer value: GitLab and Jenkins put identity tokens under names that the job chooses, so the value
- * tells. GitLab's job tokens are one behind a prefix.
+ * tells. What stands before it does not matter: GitLab's job tokens are one behind a prefix, and an address may hold one in percents.
  */
-const jwt = /(?:^|[^\w-])(?:\w{1,16}-)?eyJ[\w-]{8,}\.[\w-]+\./;
+const jwt = /eyJ[\w-]{8,}\.[\w-]+\./;
 
 /** The variables that a template lets pass, the denied ones left out even then. What cannot be a variable's name is dropped. */
 export function passed(

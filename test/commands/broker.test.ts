@@ -137,6 +137,16 @@ describe("run", () => {
     await Promise.all([planted, precious].map((path) => rm(path)));
   });
 
+  test("says so where the command put a folder in its result's place, and leaves nothing of its own there", async () => {
+    const ran = await here(["run", "--token", token, "--result", "d.json", "--", "sh", "-c", "rm d.json; mkdir d.json"], {
+      stdin: "",
+    });
+    expect(ran.exit).toBe(124);
+    expect(ran.stderr.match(/the result cannot be written to/g)).toHaveLength(1);
+    expect((await readdir(folder)).filter((name) => name.startsWith(".") || name === "d.json")).toEqual(["d.json"]);
+    await rm(join(folder, "d.json"), { recursive: true });
+  });
+
   test("does not start where its result could not be written", async () => {
     const before = open.broker.asks.length;
     const ran = await here(["run", "--token", token, "--result", "no/such/folder/r.json", "--", "true"]);
@@ -282,6 +292,19 @@ describe("session", () => {
     expect([await readFile(file, "utf8"), ((await stat(file)).mode & 0o777).toString(8)]).toEqual(["handle-1\n", "600"]);
     expect(await here(args)).toMatchObject({ exit: 124, stderr: expect.stringContaining(`mayfly: ${file} cannot be made`) });
     expect(await here(["session", "end", `@${file}`])).toEqual({ stdout: "", stderr: "", exit: 0 });
+  });
+
+  test("start that is refused leaves no file behind, so that it can be tried again", async () => {
+    const file = join(folder, "no-handle");
+    const missing = join(folder, "no-token");
+    const args = (from: string) => ["session", "start", "--token", from, "--handle-file", file];
+    expect(await here(args(missing))).toMatchObject({ exit: 120, stderr: expect.stringContaining("cannot be read") });
+    const [start] = [open.broker.startSession];
+    Object.assign(open.broker, { startSession: () => Promise.reject(new BrokerError("token-expired")) });
+    expect(await here(args(token))).toMatchObject({ exit: 120, stderr: expect.stringContaining("has expired") });
+    Object.assign(open.broker, { startSession: start });
+    expect((await readdir(folder)).filter((name) => name === "no-handle")).toEqual([]);
+    expect(await here(args(token))).toMatchObject({ exit: 0 });
   });
 
   test("end of an unknown handle says so", async () => {

@@ -25,6 +25,25 @@ describe("a result", () => {
     expect(await readdir(folder)).toEqual(["result.json"]);
   });
 
+  test("leaves nothing beside it either where a job put a folder in its place", async () => {
+    await using result = await ResultFile.open(path);
+    await result.write({ kind: "started" });
+    await rm(path);
+    await mkdir(path);
+    await expect(result.write({ kind: "ended" })).rejects.toMatchObject({
+      code: "usage",
+      message: `the result cannot be written to ${path}`,
+    });
+    expect(await readdir(folder)).toEqual(["result.json"]);
+  });
+
+  test("may have as long a name as a file can have", async () => {
+    const long = "r".repeat(255);
+    await using result = await ResultFile.open(join(folder, long));
+    await result.write({ kind: "ended" });
+    expect(await readdir(folder)).toEqual([long]);
+  });
+
   test("is not asked for where there is no such folder", async () => {
     await expect(ResultFile.open(join(root, "none", "result.json"))).rejects.toMatchObject({
       code: "usage",

@@ -127,6 +127,7 @@ describe("--token", () => {
 
   test.each([
     ["run", ["run", "--token", jwt, "--", "true"], "--token"],
+    ["run, a session's handle", ["run", "--token", `mfs_${jwt.replaceAll(".", "")}`, "--", "true"], "--token"],
     ["run, as a header has it", ["run", "--token", `Bearer ${jwt}`, "--", "true"], "--token"],
     ["session start", ["session", "start", "--token", jwt], "--token"],
     ["explain --token-file", ["explain", "--token-file", jwt], "--token-file"],

@@ -12,6 +12,8 @@ import { type Calling, Host, heard, type Spoken, startUpstreams, type Upstreams,
 
 let upstreams: Upstreams;
 let host: Host;
+/** Where sessions are bound to their runners. */
+let bound: Host;
 
 /** May open the socket's file, and is in no list. */
 const unlisted = 61_407;
@@ -20,18 +22,19 @@ beforeAll(async () => {
   upstreams = await startUpstreams();
   const callers = `{ group: ${users.group}, allow_uids: [${users.runner}, ${users.stranger}] }`;
   host = await Host.unknown(upstreams, { local: templates.local }, () => ({ callers }));
+  bound = await Host.unknown(upstreams, { local: templates.local }, () => ({ boundTo: "runner" }));
 }, 120_000);
 
 afterAll(async () => {
-  await host?.[Symbol.asyncDispose]();
+  for (const each of [host, bound]) await each?.[Symbol.asyncDispose]();
   await upstreams?.[Symbol.asyncDispose]();
 });
 
-async function eventsOf(id: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+async function eventsOf(id: string, at = host): Promise<readonly Readonly<Record<string, unknown>>[]> {
   interface Listed {
     readonly entries: readonly { readonly kind: string; readonly event: Readonly<Record<string, unknown>> }[];
   }
-  const { entries } = await host.audit<Listed>(["audit", "list", "--about", id]);
+  const { entries } = await at.audit<Listed>(["audit", "list", "--about", id]);
   return entries.map(({ kind, event }) => ({ ...event, kind }));
 }
 
@@ -39,22 +42,23 @@ const denialIn = ({ stderr }: Spoken): string => /den-[0-9a-f]+/.exec(stderr)?.[
 
 /** One CI job with one fixed token, as GitLab, CircleCI and Jenkins give: its session's handle and its workspace. */
 async function oneTokenJob(
+  at: Host,
   how: Calling = {},
 ): Promise<{ readonly token: string; readonly handle: string; readonly workspace: string }> {
-  const workspace = host.workspace();
-  const token = await host.token();
+  const workspace = at.workspace();
+  const token = await at.token();
   const handle = join(workspace, "handle");
-  const started = await host.asRunner(["session", "start", "--token", host.give(token), "--handle-file", handle], {
+  const started = await at.asRunner(["session", "start", "--token", at.give(token), "--handle-file", handle], {
     cwd: workspace,
     ...how,
   });
-  expect(started).toMatchObject({ code: 0 });
+  expect(started, started.stderr).toMatchObject({ code: 0 });
   return { token, handle, workspace };
 }
 
 describe("a job with one fixed token", () => {
   test("runs several steps through its session's handle", async () => {
-    const { handle, workspace } = await oneTokenJob();
+    const { handle, workspace } = await oneTokenJob(host);
     for (const word of ["first", "second"]) {
       const step = ["run", "--session", `@${handle}`, "--template", "local", "--", "echo", word];
       expect(await host.asRunner(step, { cwd: workspace })).toMatchObject({ code: 0, stdout: `${word}\n` });
@@ -67,7 +71,7 @@ describe("a job with one fixed token", () => {
   ])(
     "without the handle is refused by its token's replay: %s",
     async (_, uid) => {
-      const { token } = await oneTokenJob();
+      const { token } = await oneTokenJob(host);
       const replay = await host.asRunner(["session", "start", "--token", host.give(token, uid)], { uid });
       expect(replay).toMatchObject({ code: 120, stdout: "" });
       expect(replay.stderr).toContain("the identity token has already opened a session");
@@ -94,9 +98,9 @@ describe.skipIf(cgroupTrees.length === 0).each(cgroupTrees)("a session of a runn
   });
 
   test("is of use to that runner and to what it puts beneath itself, and to no other runner of the same user", async () => {
-    const { handle, workspace } = await oneTokenJob({ inside: runner });
+    const { handle, workspace } = await oneTokenJob(bound, { inside: runner });
     const step = (inside: HostCgroup | undefined): Promise<Spoken> =>
-      host.asRunner(["run", "--session", `@${handle}`, "--template", "local", "--", "true"], {
+      bound.asRunner(["run", "--session", `@${handle}`, "--template", "local", "--", "true"], {
         cwd: workspace,
         ...(inside === undefined ? {} : { inside }),
       });
@@ -105,32 +109,34 @@ describe.skipIf(cgroupTrees.length === 0).each(cgroupTrees)("a session of a runn
     expect(foreign.code).toBe(120);
     expect(foreign.stderr).toContain("the session belongs to another user or runner of this host");
     expect(foreign.stderr).toContain("`sessions.bound_to` in mayfly.yaml");
-    const [denied] = await eventsOf(denialIn(foreign));
+    const [denied] = await eventsOf(denialIn(foreign), bound);
     expect(denied).toMatchObject({ kind: "denied", code: "session-peer", peer: { uid: users.runner, cgroup: other.path } });
     // Neither in one nor in the other.
     expect(await step(undefined)).toMatchObject({ code: 120 });
+    // A run needs no handle, so it needs no group either.
+    expect((await bound.runJob(["--template", "local", "--", "true"])).code).toBe(0);
     const end = (inside: HostCgroup): Promise<Spoken> =>
-      host.asRunner(["session", "end", `@${handle}`], { cwd: workspace, inside });
+      bound.asRunner(["session", "end", `@${handle}`], { cwd: workspace, inside });
     expect(await end(other)).toMatchObject({ code: 120 });
     expect(await end(runner)).toMatchObject({ code: 0 });
   }, 60_000);
 
   test("stays that runner's when the broker was killed, and its peers are on record", async () => {
-    const { handle, workspace } = await oneTokenJob({ inside: runner });
-    host.broker.kill("serve");
-    await host.broker.ended;
-    await host.start();
-    const result = host.resultFile();
+    const { handle, workspace } = await oneTokenJob(bound, { inside: runner });
+    bound.broker.kill("serve");
+    await bound.broker.ended;
+    await bound.start();
+    const result = bound.resultFile();
     const run = (inside: HostCgroup): Promise<Spoken> =>
-      host.asRunner(["run", "--session", `@${handle}`, "--template", "local", "--result", result, "--", "true"], {
+      bound.asRunner(["run", "--session", `@${handle}`, "--template", "local", "--result", result, "--", "true"], {
         cwd: workspace,
         inside,
       });
     expect(await run(other)).toMatchObject({ code: 120 });
     expect(await run(job)).toMatchObject({ code: 0 });
     const { run: id, session } = JSON.parse(readFileSync(result, "utf8")) as { readonly run: string; readonly session: string };
-    const [opened] = await eventsOf(session);
-    const ran = (await eventsOf(id)).find(({ kind }) => kind === "run-opened");
+    const [opened] = await eventsOf(session, bound);
+    const ran = (await eventsOf(id, bound)).find(({ kind }) => kind === "run-opened");
     const peer = { uid: users.runner, pid: expect.any(Number) };
     expect(opened).toMatchObject({ kind: "session-opened", peer: { ...peer, cgroup: runner.path } });
     expect(ran).toMatchObject({ peer: { ...peer, cgroup: job.path } });

@@ -311,12 +311,14 @@ export interface OwnConfig {
   readonly origin?: string;
   /** Whom `broker.sock` is for. */
   readonly callers?: string;
+  /** The user alone where it is left out: tests' runners are in control groups of their own only where a test puts them there. */
+  readonly boundTo?: "runner";
   /** Lines of mayfly.yaml. */
   readonly more?: string;
 }
 
 function configOf(host: Host, { issuer, proxy }: Upstreams, own: OwnConfig): string {
-  const { origin = "broker.test/ledger", callers = users.group, more = "" } = own;
+  const { origin = "broker.test/ledger", callers = users.group, boundTo = "user", more = "" } = own;
   return `version: 1
 user: ${users.broker}
 state: ${host.state}
@@ -336,6 +338,7 @@ providers:
     sweeper: { role: sweeper }
     timeout: 2s
 leases: { patience: 3s, sweep: 500ms }
+sessions: { bound_to: ${boundTo} }
 sandbox: { workspaces: ["${join(host.folder, "builds")}"], jobs: 4 }
 log: debug
 ${more}

@@ -3,7 +3,7 @@ import { readRegularFile } from "../../src/identity/keys/file.ts";
 import { noHistory } from "../../src/identity/keys/key-history.ts";
 import type { Profile } from "../../src/identity/profile.ts";
 import { createVerifier } from "../../src/identity/verify.ts";
-import { ecKey, githubClaims, headerOf, now, rsaKey, signed, type TestKey } from "./issuer.ts";
+import { ecKey, githubClaims, headerOf, now, rsaKey, seconds, signed, type TestKey } from "./issuer.ts";
 import { goodKey, openStage, outcome, profileOf, tokenOf } from "./keys/key-rows/stage.ts";
 import { ManualClock } from "./manual-clock.ts";
 
@@ -88,6 +88,45 @@ describe("a token that could not pass", () => {
     expect(stage.attempts()).toBe(0);
     expect(await stage.tried(rsaKey("rsa"))).toBe("issuer-unavailable");
     expect(stage.attempts()).toBe(1);
+  });
+});
+
+describe("a token that names a key which its issuer did not have", () => {
+  const newcomer = ecKey("newcomer");
+  const stranger = ecKey("stranger");
+  const changed = (key: TestKey, changes: Readonly<Record<string, unknown>>) => (url: string) =>
+    signed(key, headerOf(key), githubClaims(url, changes));
+
+  /** Its keys were read a while ago, and it has another one since. */
+  const laterStage = async () => {
+    const clock = new ManualClock(now);
+    const stage = await openStage({ clock });
+    await stage.tried(goodKey);
+    stage.keys = [goodKey, newcomer];
+    clock.advance(30_000);
+    return stage;
+  };
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ["for another audience", { aud: "https://other.example" }],
+    ["that is expired", { iat: seconds(-900), exp: seconds(-600) }],
+    ["of tomorrow", { nbf: seconds(86_000), iat: seconds(86_000), exp: seconds(86_300) }],
+    ["that lives too long", { exp: seconds(864_000) }],
+    ["without an end", { exp: undefined }],
+    ["that lacks an id", { repository_id: undefined }],
+    ["whose subject is a glob", { sub: "repo:*" }],
+  ])("and that is %s makes nobody ask for it, and is refused in the same words as any other", async (_, changes) => {
+    await using stage = await laterStage();
+    const before = stage.fetches();
+    for (const key of [stranger, newcomer])
+      expect(await outcome(stage.verifier, changed(key, changes)(stage.issuer.url))).toBe("token-signature");
+    expect(stage.fetches()).toBe(before);
+    expect(await outcome(stage.verifier, changed(newcomer, {})(stage.issuer.url))).toBe("accepted");
+    expect(stage.fetches()).toBe(before + 1);
+    expect(await outcome(stage.verifier, changed(newcomer, changes)(stage.issuer.url))).not.toBe("token-signature");
+    expect(await outcome(stage.verifier, changed({ ...stranger, kid: goodKey.kid }, changes)(stage.issuer.url))).toBe(
+      "token-signature",
+    );
   });
 });
 

@@ -36,6 +36,12 @@ const scalars = [
   "-0",
   "9007199254740993",
   "1e400",
+  "1e-400",
+  "1.50",
+  "20.00000000000000001",
+  "-1.5E+2",
+  "1.e5",
+  "0.1e-5",
   "01",
   "true",
   "null",
@@ -75,6 +81,9 @@ describe("strict JSON", () => {
     ["escapes", '"\\u00e9\\"\\\\\\/"', 'é"\\/'],
     ["a surrogate pair, escaped", '"\\ud83d\\ude00"', "😀"],
     ["a negative exponent", "-1.5e-2", -0.015],
+    ["fractions, as they are usually written", "[0.1,-0.5,1.50,20.0,3.141592653589793]", [0.1, -0.5, 1.5, 20, Math.PI]],
+    ["exponents", "[1e3,1E+3,10e-1,0e5,0.0,-0.0e-3,5e-324]", [1000, 1000, 1, 0, 0, -0, 5e-324]],
+    ["words beside numbers", '[true,1,false,"1.2.3e4",null]', [true, 1, false, "1.2.3e4", null]],
     ["the largest exact number", "9007199254740991", 9_007_199_254_740_991],
     ["words", "[true,false,null]", [true, false, null]],
     ["16 levels", nested(16), JSON.parse(nested(16))],
@@ -102,7 +111,18 @@ describe("strict JSON", () => {
     ["a hundred thousand levels", nested(100_000), "nested too deeply"],
     ["an id that a double would round", "12345678901234567890", "too large"],
     ["1e308", "1e308", "too large"],
-    ["1e999", "1e999", "too large"],
+    ["1e999", "1e999", "read as another"],
+    ["a fraction that would be lost", "20.00000000000000001", "read as another"],
+    ["a fraction of a number that has no room for one", "9007199254740991.4", "read as another"],
+    ["more digits than a double has", "0.12345678901234567890", "read as another"],
+    ["a number that would be nothing", '{"a":[true,1e-400]}', "read as another"],
+    ["an exponent that would be rounded", "12345678901234567E-1", "read as another"],
+    ["a fraction of forty digits", `1.${"0".repeat(40)}`, "read as another"],
+    ["a fraction behind forty digits", `${"1".repeat(40)}.5`, "read as another"],
+    ["two fractions in one number", "1.2.3", "not JSON"],
+    ["a fraction without a whole", ".5", "not JSON"],
+    ["a whole without its fraction", "5.", "not JSON"],
+    ["an exponent without digits", "1e+", "not JSON"],
     ["NaN", "NaN", "not JSON"],
     ["a leading zero", "0400", "not JSON"],
     ["a plus sign", "+1", "not JSON"],
@@ -162,7 +182,7 @@ describe("strict JSON", () => {
         const text = JSON.stringify(written);
         const why = reason(text);
         if (why === "was read") expect(JSON.stringify(read(text))).toBe(JSON.stringify(JSON.parse(text)));
-        else expect(why).toMatch(/control character|too large|__proto__|an escape/);
+        else expect(why).toMatch(/control character|too large|read as another|__proto__|an escape/);
       }),
     );
   });
@@ -177,8 +197,16 @@ describe("strict JSON", () => {
     );
   });
 
-  it("takes a megabyte of one string, of one number and of open brackets without a stall", () => {
-    for (const text of [`"${"a".repeat(1e6)}`, "1".repeat(1e6), "[".repeat(1e6), '{"a":'.repeat(2e5)]) {
+  it("takes a megabyte of one string, of one number, of points and exponents and of open brackets without a stall", () => {
+    for (const text of [
+      `"${"a".repeat(1e6)}`,
+      "1".repeat(1e6),
+      `0.${"1".repeat(1e6)}`,
+      "1.".repeat(5e5),
+      "1e".repeat(5e5),
+      "[".repeat(1e6),
+      '{"a":'.repeat(2e5),
+    ]) {
       const begun = performance.now();
       expect(reason(text)).not.toBe("was read");
       expect(performance.now() - begun).toBeLessThan(500);

@@ -92,7 +92,25 @@ function readWord(cursor: Cursor): Json {
   if (digits === "" || !Number.isFinite(value)) throw new Error("not a value");
   // A longer id would be rounded to that of somebody else.
   if (Math.abs(value) > Number.MAX_SAFE_INTEGER) throw new Error("a number too large to be held exactly");
+  if (/[.eE]/.test(digits) && (digits.length >= 32 || !isSame(digits, String(value))))
+    throw new Error("a number that is rounded");
   return value;
+}
+
+/** As fractions of whole numbers, which nothing rounds. */
+function isSame(a: string, b: string): boolean {
+  const [[overA, underA], [overB, underB]] = [fraction(a), fraction(b)];
+  return overA * underB === overB * underA;
+}
+
+function fraction(number: string): readonly [over: bigint, under: bigint] {
+  const [mantissa = "", exponent = "0"] = number.toLowerCase().split("e");
+  const [whole = "", decimals = ""] = mantissa.split(".");
+  const power = Number(exponent) - decimals.length;
+  // Beyond what a double has, so that it equals no other; and small enough to be written out.
+  if (Math.abs(power) > 2_000) return [/[1-9]/.test(mantissa) ? 1n : 0n, 10n ** 2_001n];
+  const digits = BigInt(`${whole}${decimals}`);
+  return power >= 0 ? [digits * 10n ** BigInt(power), 1n] : [digits, 10n ** BigInt(-power)];
 }
 
 function take(cursor: Cursor, pattern: RegExp): string {

@@ -35,7 +35,6 @@ const publicPem = generateKeyPairSync("rsa", { modulusLength: 2048 })
   .toString();
 
 const outside = { readFile: readRegularFile, history: noHistory, clock: new ManualClock(now) };
-
 let github: TestIssuer;
 let generic: TestIssuer;
 let twin: TestIssuer;
@@ -84,6 +83,7 @@ const genericClaims = (changes: Changes = {}) => ({
   exp: seconds(3600),
   project: 20,
   job: "302",
+  from_fork: false,
   ...changes,
 });
 const genericToken = (claims: Changes = {}, header: Changes = {}) =>
@@ -450,7 +450,7 @@ const claims: [string, () => string, Code][] = [
     ]),
   ),
   ...["repository_id", "check_run_id"].flatMap((name) =>
-    [true, null, ["x"], {}, { toString: "x" }, ""].map((value): [string, () => string, Code] => [
+    [true, null, 20.5, -0.1, ["x"], {}, { toString: "x" }, ""].map((value): [string, () => string, Code] => [
       `${name} ${JSON.stringify(value)}`,
       () => token({ [name]: value }),
       "token-claim",

@@ -207,6 +207,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
         cgroup: null,
         until,
         identity: "{}",
+        scopes: [],
         event: opened,
         token: { key: token, forgetAfter: until },
       },

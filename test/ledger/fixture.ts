@@ -42,6 +42,7 @@ export interface SessionParts {
   readonly workload?: string;
   readonly until?: Instant;
   readonly handleDigest?: string;
+  readonly scopes?: readonly string[];
 }
 
 const aPeer = { uid: 1000, pid: 4711, cgroup: "/system.slice/runner-1.service" };
@@ -55,6 +56,7 @@ export function aSession(parts: SessionParts = {}): SessionOpening {
     cgroup: aPeer.cgroup,
     until,
     identity: '{"subject":"repo:shop/web"}',
+    scopes: parts.scopes ?? [],
     event: {
       kind: "session-opened",
       session: id,
@@ -111,11 +113,13 @@ export function anIntent(lease: string, run: string): Extract<Event, { kind: "in
   };
 }
 
-export function aRenewal(session: string, run: string, token: string = randomUUID()): Renewal {
+export function aRenewal(session: string, run: string | null, token: string = randomUUID()): Renewal {
   const expiresAt = noon + 3_600_000;
   return {
     event: { kind: "identity-renewed", session, run, token, expiresAt },
     token: { key: token, forgetAfter: expiresAt },
+    scopes: [],
+    fence: 0,
   };
 }
 

@@ -45,6 +45,12 @@ describe("a verifier that is given nothing but leaves, checkpoint and key", () =
   });
 
   const renewed = (token: string, at = run.run): Event => aRenewal(at.session, at.run, token).event;
+  const renewedBefore = (token: string): Event => aRenewal("s1", null, token).event;
+
+  test("finds an identity true that was renewed before a run began", async () => {
+    const report = await verifyLog(signed(leavesOf([...begun, runEnded("r1"), renewedBefore("fresh"), runIn("s1", "r2")])));
+    expect(report.findings).toEqual([]);
+  });
 
   test("finds a renewed identity true, and its token free again with its session", async () => {
     const again = aSession({ id: "s2", token: "fresh" });
@@ -68,6 +74,13 @@ describe("a verifier that is given nothing but leaves, checkpoint and key", () =
     ["a renewal of no run", "run-unknown", 4, [...begun, aRenewal("s1", "r9", "t9").event]],
     ["a renewal of no session", "session-unknown", 4, [...begun, aRenewal("s9", "r1", "t9").event]],
     ["a renewal of a run that is over", "run-over", 5, [...begun, runEnded("r1"), renewed("t9")]],
+    ["a renewal before a run with a token that renewed", "token-respent", 5, [...begun, renewed("t9"), renewedBefore("t9")]],
+    [
+      "a renewal before a run, of a session that is over",
+      "session-over",
+      5,
+      [...begun, ended("s1", "asked"), renewedBefore("t9")],
+    ],
     ["a renewal of a session that is over", "session-over", 5, [...begun, ended("s1", "asked"), renewed("t9")]],
     ["a token that opened two sessions", "token-respent", 4, [...begun, other.event]],
     [

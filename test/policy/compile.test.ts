@@ -58,6 +58,13 @@ describe("a template that loads", () => {
     ["words that older YAML took for booleans", template("who: { issuer: github, repository: no }")],
     ["a claim whose name is a number", template("who: { issuer: github, repository_id: '1', 1: x }")],
     ["two issuers", template("who: { issuer: [github, gitlab], sub: x }")],
+    [
+      "paths below two whole segments of a trust domain",
+      template('who: { issuer: mesh, sub: "spiffe://example.org/ns/ci/**" }'),
+    ],
+    ["paths beside each other there", template('who: { issuer: mesh, sub: "spiffe://example.org/ns/ci/deploy-*" }')],
+    ["an issuer that says by itself whose its jobs are", template('who: { issuer: folder, sub: "https://ci.example/**" }')],
+    ["an id in full beside a name with a glob", template('who: { issuer: github, repository_id: "1", repository: "octo/*" }')],
   ])("%s", (_, text) => {
     expect(problemsOf(text)).toEqual([]);
   });
@@ -97,7 +104,7 @@ describe("a template that does not load says where and what to write", () => {
     [
       "an issuer that is not configured",
       template("who: { issuer: jenkins, ref: x }"),
-      "who.issuer: mayfly.yaml has no issuer jenkins; it has github, gitlab",
+      "who.issuer: mayfly.yaml has no issuer jenkins; it has github, gitlab, mesh, folder",
     ],
     ["an issuer as a glob", template("who: { issuer: git*, ref: x }"), "who.issuer: an issuer is named as in mayfly.yaml"],
     ["an issuer under not only", template("who: { ref: x, not: { issuer: github } }"), "who: name the issuer"],
@@ -122,6 +129,28 @@ describe("a template that does not load says where and what to write", () => {
       template('who: { issuer: github, sub: "repo:**" }'),
       "who: nothing in it says whose job it is",
     ],
+    ...[
+      'github, repository: "octo/*"',
+      'github, repository: [octo/web, "octo/*"]',
+      'github, sub: "repo:octo/web:**"',
+      'gitlab, sub: "/eid1/**"',
+      'gitlab, sub: "global:default:**"',
+      'gitlab, sub: "system:serviceaccount:**"',
+      'gitlab, sub: "spiffe://example.org/ns/ci/**"',
+      'gitlab, project_id: "1*"',
+      'mesh, sub: "spiffe://example.org/**"',
+      'mesh, sub: "spiffe://example.org/ns/**"',
+      'mesh, sub: "spiffe://example.org/ns/*/deploy"',
+      'mesh, sub: "spiffe://example.org/n*/ci/deploy"',
+      'mesh, sub: "spiffe://example.org//ci/**"',
+      'mesh, sub: "spiffe://*/ns/ci/**"',
+      'mesh, sub: "spiffe://example.org.evil/ns/ci/**"',
+      'mesh, sub: "**"',
+    ].map((line): [string, string, string] => [
+      `a glob where an id stands, ${line}`,
+      template(`who: { issuer: ${line} }`),
+      line.includes('"**"') ? "who: name at least one claim" : "who: nothing in it says whose job it is",
+    ]),
     ["only an issuer", template("who: { issuer: github }"), "who: name at least one claim that says whose job it is"],
     ["only an issuer and trust", template("who: { issuer: github, trust: protected }"), "who: name at least one claim"],
     [

@@ -38,8 +38,10 @@ export const rooms: Rooms<Delivery, Isolation> = {
   isolation,
   deliverable: (wanted, kind) => (wanted !== undefined && kind === "bearer" ? `a ${kind} has no such part` : undefined),
   issuers: new Map([
-    ["github", ["repository_id", "repository_owner_id", "repository", "repository_owner", "sub"]],
-    ["gitlab", ["project_id", "sub"]],
+    ["github", { claims: ["repository_id", "repository", "sub"], subjectsBelow: undefined }],
+    ["gitlab", { claims: ["project_id", "sub"], subjectsBelow: undefined }],
+    ["mesh", { claims: ["sub"], subjectsBelow: "spiffe://example.org/" }],
+    ["folder", { claims: [], subjectsBelow: undefined }],
   ]),
 };
 

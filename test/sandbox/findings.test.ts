@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it } from "vitest";
-import { probeHost } from "../../src/commands/doctor.ts";
+import { callers, probeHost } from "../../src/commands/doctor.ts";
 import { coreDumps, hostFindings, runtimeFinding } from "../../src/sandbox/findings.ts";
 import { withoutNoswap } from "../../src/sandbox/memory.ts";
 import { systemClock } from "../../src/time.ts";
@@ -37,6 +37,23 @@ describe("what doctor says", () => {
     expect(coreDumps(pattern, limit).state).toBe(state);
   });
 
+  it.each<[string, string | undefined, string, RegExp]>([
+    [
+      "whose control group is read",
+      "/system.slice/runner.service",
+      "6.12.9-amd64",
+      "good",
+      /in \/system\.slice\/runner\.service$/,
+    ],
+    ["of a kernel that does not name them", undefined, "6.4.16", /^lacking: Linux 6\.4\.16 .* \(SO_PEERPIDFD\)$/],
+    ["of an older one", undefined, "5.15.0-119-generic", /^lacking: .*SO_PEERPIDFD/],
+    ["of a kernel that does, in a group that says nothing", undefined, "6.5.0", /^lacking: .*cannot be read, or says nothing$/],
+  ])("of callers %s", (_, cgroup, kernel, said) => {
+    const { state, found, remedy } = callers(cgroup, kernel);
+    expect(`${state}: ${found}`).toMatch(said);
+    expect(remedy ?? "`sessions.bound_to: user`").toContain("`sessions.bound_to: user`");
+  });
+
   it.each<[string, string, string]>([
     ["no swap device", "Filename Type Size Used Priority\n", "no-swap-device"],
     ["a swap device", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n", "swappable"],
@@ -63,7 +80,7 @@ describe("what doctor says", () => {
     it("names the runtime that ran a job, and nothing is bad here", async () => {
       const findings = await probeHost({ program: [process.execPath, entry], config: undefined, clock: systemClock });
       expect(findings.map(({ name }) => name)).toEqual(
-        expect.arrayContaining(["runtime", "limits", "secret memory", "workspace ids", "seccomp"]),
+        expect.arrayContaining(["callers", "runtime", "limits", "secret memory", "workspace ids", "seccomp"]),
       );
       expect(findings.filter(({ state }) => state === "bad")).toEqual([]);
     });

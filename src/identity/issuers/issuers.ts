@@ -1,23 +1,19 @@
 import { z } from "zod";
 import { duration } from "../../duration.ts";
 import { BrokerError } from "../../errors.ts";
+import { day, minute } from "../../time.ts";
 import type { Preset } from "../presets/preset.ts";
 import { presetNames, presets } from "../presets/presets.ts";
 import { algorithms, type Profile } from "../profile.ts";
-import { claimName } from "./claim-name.ts";
+import { audienceFlaw } from "./audience.ts";
+import { idsFlaws, idsOf, idsSchema } from "./ids.ts";
 import { issuerUrl, urlFlaw } from "./issuer-url.ts";
 import { keySource, keysFlaws, sourceSchema } from "./key-source.ts";
 import { trustBy, trustRules } from "./trust-rules.ts";
 
-const day = 86_400_000;
-const minute = 60_000;
-
-const claimNames = z.array(claimName).min(1).max(8);
-
 const audience = z.string().regex(/^[\x21-\x7e]{1,256}$/, "an audience is one exact string of printable ASCII without blanks");
 
-/** Tokens made for these are handed to others by design: whoever receives one could present it here. */
-const othersAudiences = ["sts.amazonaws.com", "api://AzureADTokenExchange", "fb60f99c-7a34-4190-8149-302f77469936"];
+const hold = duration.refine((span) => span <= day, "a new key waits 24h at most");
 
 /** One issuer. `url` is what `iss` must be, byte for byte; where its preset has a usual one, it may be left out. */
 const issuerSchema = z
@@ -31,12 +27,10 @@ const issuerSchema = z
     max_lifetime: duration.refine((span) => span <= day, "no token may live longer than 24h").optional(),
     max_age: duration.refine((span) => span <= day, "no token may be older than 24h").optional(),
     skew: duration.refine((span) => span <= 60_000, "a clock may be wrong by 60s at most").prefault("30s"),
-    required: z.array(claimName).max(32).default([]),
-    workload: claimNames.optional(),
-    job: claimNames.optional(),
+    ...idsSchema,
     jti: z.enum(["required", "absent"]).optional(),
     ...sourceSchema,
-    hold: duration.refine((span) => span <= day, "a new key waits 24h at most").optional(),
+    hold: z.preprocess((written) => (written === "0s" ? undefined : written), hold.optional()),
     fresh: duration.refine((span) => span >= minute && span <= day, "a fresh token is asked for every 1m to 24h").optional(),
     trust: trustRules.optional(),
   })
@@ -61,20 +55,13 @@ export type IssuersConfig = z.output<typeof issuersSchema>;
 function flawsOf(issuer: IssuerConfig): readonly Flaw[] {
   const flaws: (readonly [string, string | undefined])[] = [
     ["url", urlFlaw(issuer)],
-    ["audience", audienceFlaw(issuer.audience, presets[issuer.preset].audience)],
+    ["audience", audienceFlaw(issuer)],
     ["trust", trustFlaw(issuer)],
-    ["workload", idsFlaw(issuer, "workload", "name the claims whose ids say what asks, such as [project_id]")],
-    ["job", idsFlaw(issuer, "job", "name the claims whose ids say which run asks, such as [job_id]")],
-    ...keysFlaws(issuer),
+    ["fresh", freshFlaw(issuer)],
+    ...idsFlaws(issuer),
+    ...keysFlaws({ ...issuer, algorithms: issuer.algorithms ?? presets[issuer.preset].algorithms }),
   ];
   return flaws.flatMap(([key, message]) => (message === undefined ? [] : [[key, message] as const]));
-}
-
-/** Where a job cannot choose, the one audience there is must do; everywhere else it has to be this broker's own. */
-function audienceFlaw(written: string, only: string | undefined): string | undefined {
-  if (only !== undefined) return written === only ? undefined : `these tokens can only be made for ${only}`;
-  if (!othersAudiences.includes(written)) return undefined;
-  return "tokens for this audience are handed to a cloud; choose one that only this broker has";
 }
 
 function trustFlaw({ preset, trust }: IssuerConfig): string | undefined {
@@ -82,18 +69,10 @@ function trustFlaw({ preset, trust }: IssuerConfig): string | undefined {
   return `the ${preset} preset derives trust from the token's own claims`;
 }
 
-function idsFlaw(issuer: IssuerConfig, ids: "workload" | "job", message: string): string | undefined {
-  return issuer.preset === "generic" && issuer[ids] === undefined ? message : undefined;
-}
-
-/** By issuer: the claims that say whose job it is. A branch, an event or an audience is the same in everybody's tokens. */
-export function identifyingClaims(issuers: IssuersConfig): ReadonlyMap<string, readonly string[]> {
-  return new Map(
-    Object.entries(issuers).map(([name, { preset, workload = [] }]) => [
-      name,
-      [...new Set([...workload, ...presets[preset].identifying])],
-    ]),
-  );
+/** Else every long run would be ended by a demand that nobody can meet. */
+function freshFlaw({ preset, fresh }: IssuerConfig): string | undefined {
+  if (fresh === undefined || !presets[preset].oneToken) return undefined;
+  return `a job of ${preset} has one token for as long as it runs, and could never bring another`;
 }
 
 /** `readText` reads certificate authorities, here and never later; key and bearer files are read whenever keys are. */
@@ -117,7 +96,7 @@ function compileProfile(name: string, issuer: IssuerConfig, readText: (path: str
     maxLifetime,
     maxAge: issuer.max_age ?? maxLifetime,
     skew: issuer.skew,
-    ...idsOf(issuer, preset),
+    ...idsOf(issuer),
     text: preset.text,
     nested: preset.nested,
     jti: issuer.jti ?? preset.jti,
@@ -127,17 +106,6 @@ function compileProfile(name: string, issuer: IssuerConfig, readText: (path: str
     keys: keySource(issuer, (path) => readAuthority(name, path, readText)),
     keyUse: preset.keyUse,
     hold: issuer.hold ?? 0,
-  };
-}
-
-function idsOf(issuer: IssuerConfig, preset: Preset): Pick<Profile, "required" | "workload" | "job" | "jobWhereSent"> {
-  const workload = issuer.workload ?? preset.workload;
-  const job = issuer.job ?? preset.job;
-  return {
-    workload,
-    job,
-    jobWhereSent: issuer.job === undefined ? preset.jobWhereSent : [],
-    required: [...new Set([...preset.required, ...issuer.required, ...workload, ...job])],
   };
 }
 

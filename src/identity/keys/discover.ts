@@ -54,7 +54,10 @@ function wellKnown(issuer: string): string {
   return `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
 }
 
-/** A way to get pages, which shows the bearer token to the configured origin and to no other, whatever a document names. */
+/**
+ * A way to get pages, for which the configured server is not like any other: it alone is shown the bearer token, and it alone may be
+ * private. Else a document could send the broker to any page of the network that it stands in.
+ */
 async function reach(
   { authority, allowPrivate, bearer: path }: Reach,
   home: string,
@@ -63,7 +66,8 @@ async function reach(
   const bearer = path === undefined ? undefined : await bearerIn(path, reading.readFile);
   return (url) => {
     const atHome = new URL(url).origin === new URL(home).origin;
-    return reading.fetch(url, { signal, authority, allowPrivate, bearer: atHome ? bearer : undefined, maxBytes });
+    const trusted = atHome ? { allowPrivate, bearer } : { allowPrivate: false, bearer: undefined };
+    return reading.fetch(url, { signal, authority, maxBytes, ...trusted });
   };
 }
 

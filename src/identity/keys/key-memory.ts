@@ -1,6 +1,8 @@
 import type { Clock, Duration, Instant } from "../../time.ts";
 import { allowance } from "./allowance.ts";
-import { type KeyFact, type KeyHistory, type KeysChanged, keyName } from "./key-history.ts";
+import type { KeyHistory } from "./key-history.ts";
+import { keyName } from "./key-name.ts";
+import type { KeyRecord, KeysChanged } from "./key-record.ts";
 import type { KnownKey } from "./keyset.ts";
 import type { Trouble } from "./trouble.ts";
 
@@ -12,139 +14,95 @@ export interface MemoryParts {
   readonly clock: Clock;
 }
 
-/** An issuer that changes its mind all day fills neither our memory nor the ledger. */
-const maxSeen = 1_000;
-/** At once, and how long until one more; what is not recorded for now is part of the next difference. */
+/**
+ * An issuer that changes its mind all day does not fill the ledger: so many entries at once, and how long until one more; and so many keys
+ * in one. What is not recorded for now is part of the next difference. Only the first set, which comes once, is recorded whole.
+ */
 const entries = { count: 20, every: 600_000 } as const;
-
-/** The first set is believed as it is; a key of it was seen before all time. */
-const always: Instant = 0;
+const keysInOne = 8;
 
 /**
- * What is known of one issuer's keys over its whole life. Whoever can add a key to the set can forge every token, so each change is
- * recorded, and a never-seen key can be held back until somebody had the time to look. A kid whose key was replaced is treated like an
- * added key and not refused for good: some issuers have one fixed kid, and a person would have to act at each of their rotations.
+ * Puts on record what happens to one issuer's keys. Whoever can add a key to the set can forge every token, so each change is recorded,
+ * and a never-seen key can be held back until somebody had the time to look: its hold begins when it is on record, and begins anew when it
+ * was taken away meanwhile. A kid whose key was replaced is treated like an added key and not refused for good: some issuers have one
+ * fixed kid, and a person would have to act at each of their rotations.
  */
 export class KeyMemory {
   readonly #parts: MemoryParts;
+  readonly #past: KeyRecord;
   readonly #mayTellKeys: () => boolean;
   readonly #mayTellTrouble: () => boolean;
-  /** When each key was first seen, by its name. */
-  readonly #seen = new Map<string, Instant>();
-  /** The set as the record has it, thumbprints by kid. */
-  #recorded: ReadonlyMap<string, string> | undefined;
-  /** The trouble that was recorded and is not over. */
-  #told: Trouble | undefined;
   #timesAway = 0;
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
+    this.#past = parts.history.recordOf(parts.issuer);
     this.#mayTellKeys = allowance(parts.clock, entries);
     this.#mayTellTrouble = allowance(parts.clock, entries);
-    for (const fact of parts.history.past) this.#recall(fact);
   }
 
   /** A set was read and is usable. */
-  learn(keys: readonly KnownKey[]): void {
-    const now = this.#parts.clock.now();
-    const current = new Map(keys.map(({ kid, thumbprint }) => [kid, thumbprint]));
-    this.#see(keys, this.#recorded === undefined ? always : now);
-    this.#forget(current, now);
+  learn(set: readonly KnownKey[]): void {
+    const keys = set.map(({ kid, thumbprint }) => ({ kid, thumbprint }));
     this.#timesAway = 0;
-    if (this.#told !== undefined && this.#mayTellTrouble()) {
-      this.#told = undefined;
-      this.#record("reachable", [], null);
-    }
-    const changes = differences(this.#recorded, current);
-    if (changes.length === 0 || !this.#mayTellKeys()) return;
-    this.#recorded = current;
-    for (const { change, keys: changed } of changes) this.#record(change, changed, null);
+    if (this.#past.trouble !== undefined && this.#mayTellTrouble()) this.#record("reachable", [], null);
+    const { keys: before } = this.#past;
+    if (before === undefined) this.#record("first", keys, null);
+    else this.#compare(before, new Map(keys.map((key) => [key.kid, key])));
   }
 
   /** No usable set could be read. A refused one is told at once, for each new reason; an absent issuer only when it stays away. */
   suffer(trouble: Trouble): void {
     this.#timesAway = trouble.kind === "unreachable" ? this.#timesAway + 1 : 0;
-    const told = this.#told?.kind === trouble.kind && (trouble.kind === "unreachable" || this.#told.why === trouble.why);
-    if (told || this.#timesAway === 1 || !this.#mayTellTrouble()) return;
-    this.#told = trouble;
-    this.#record(trouble.kind, [], trouble.why);
+    const before = this.#past.trouble;
+    const told = before?.kind === trouble.kind && (trouble.kind === "unreachable" || before.why === trouble.why);
+    if (!told && this.#timesAway !== 1 && this.#mayTellTrouble()) this.#record(trouble.kind, [], trouble.why);
   }
 
-  /** Until when the key is not used; undefined for one that may be. By the wall clock, since the hold outlives a restart. */
+  /** Until when the key is not used; undefined for one that may be. */
   heldUntil(key: KnownKey): Instant | undefined {
-    if (this.#parts.hold === 0) return undefined;
-    const until = this.#endOfHold(keyName(this.#parts.issuer, key));
-    return until > this.#parts.clock.now() ? until : undefined;
+    const { issuer, hold, clock } = this.#parts;
+    if (hold === 0) return undefined;
+    const until = this.#past.endOfHold(keyName(issuer, key), hold, clock.now());
+    return until > clock.now() ? until : undefined;
   }
 
   /** By the key's name: an operator looked at it. */
   accept(name: string): void {
-    this.#seen.set(name, always);
+    this.#past.accept(name);
+  }
+  #compare(before: Keys, current: Keys): void {
+    const { added, replaced, gone } = differences(before, current);
+    if (added.length + replaced.length + gone.length === 0) return;
+    const most = this.#mayTellKeys() ? keysInOne : 0;
+    this.#recordFirst("added", added, most);
+    this.#recordFirst("replaced", replaced, most);
+    const left = replaced.slice(most).flatMap(({ kid }) => before.get(kid) ?? []);
+    // Whatever may be told, and in any number: else such a key would wait for the end of its hold on record, and nowhere to be seen.
+    const held = [...gone, ...left].filter((key) => this.heldUntil(key) !== undefined);
+    this.#recordFirst("withdrawn", [...held, ...gone.filter((key) => !held.includes(key))], Math.max(held.length, most));
   }
 
-  #recall(fact: KeyFact): void {
-    const { issuer } = this.#parts;
-    if (fact.kind === "accepted") {
-      if (fact.key.startsWith(`${issuer} `)) this.accept(fact.key);
-    } else if (fact.changed.issuer === issuer) {
-      if (fact.changed.keys.length === 0) this.#recallTrouble(fact.changed);
-      else this.#recallKeys(fact.changed, fact.at);
-    }
-  }
-
-  #recallTrouble({ change, why }: KeysChanged): void {
-    this.#told = change === "refused" || change === "unreachable" ? { kind: change, why: why ?? "" } : undefined;
-  }
-
-  #recallKeys({ change, keys }: KeysChanged, at: Instant): void {
-    const current = new Map(this.#recorded);
-    for (const { kid, thumbprint } of keys)
-      if (change === "withdrawn") current.delete(kid);
-      else current.set(kid, thumbprint);
-    if (change !== "withdrawn") this.#see(keys, change === "first" ? always : at);
-    this.#forget(current, at);
-    this.#recorded = current;
-  }
-
-  #see(keys: readonly KnownKey[], at: Instant): void {
-    for (const key of keys) {
-      const name = keyName(this.#parts.issuer, key);
-      if (!this.#seen.has(name)) this.#seen.set(name, at);
-    }
-  }
-
-  /** A held key that is gone is forgotten, so that it cannot wait for the end of its hold where nobody sees it. */
-  #forget(current: ReadonlyMap<string, string>, now: Instant): void {
-    const names = new Set([...current].map(([kid, thumbprint]) => keyName(this.#parts.issuer, { kid, thumbprint })));
-    for (const name of this.#seen.keys())
-      if (!names.has(name) && (this.#seen.size > maxSeen || this.#endOfHold(name) > now)) this.#seen.delete(name);
-  }
-
-  #endOfHold(name: string): Instant {
-    const since = this.#seen.get(name);
-    return since === undefined || since === always ? always : since + this.#parts.hold;
+  #recordFirst(change: KeysChanged["change"], keys: readonly KnownKey[], most: number): void {
+    const more = keys.length - most;
+    if (most > 0 && keys.length > 0)
+      this.#record(change, keys.slice(0, most), more > 0 ? `${more} more are not recorded yet` : null);
   }
 
   #record(change: KeysChanged["change"], keys: readonly KnownKey[], why: string | null): void {
-    this.#parts.history.record({ issuer: this.#parts.issuer, change, keys, why });
+    const changed: KeysChanged = { issuer: this.#parts.issuer, change, keys, why };
+    this.#past.apply(changed, this.#parts.clock.now());
+    this.#parts.history.record(changed);
   }
 }
 
-type Difference = Pick<KeysChanged, "change" | "keys">;
+type Keys = ReadonlyMap<string, KnownKey>;
 
-function differences(
-  before: ReadonlyMap<string, string> | undefined,
-  current: ReadonlyMap<string, string>,
-): readonly Difference[] {
-  const keysOf = (entries: readonly (readonly [string, string])[]) => entries.map(([kid, thumbprint]) => ({ kid, thumbprint }));
-  if (before === undefined) return [{ change: "first", keys: keysOf([...current]) }];
-  const all: readonly Difference[] = [
-    { change: "added", keys: keysOf([...current].filter(([kid]) => !before.has(kid))) },
-    {
-      change: "replaced",
-      keys: keysOf([...current].filter(([kid, thumbprint]) => before.has(kid) && before.get(kid) !== thumbprint)),
-    },
-    { change: "withdrawn", keys: keysOf([...before].filter(([kid]) => !current.has(kid))) },
-  ];
-  return all.filter(({ keys }) => keys.length > 0);
+function differences(before: Keys, current: Keys): Readonly<Record<"added" | "replaced" | "gone", readonly KnownKey[]>> {
+  const now = [...current.values()];
+  return {
+    added: now.filter(({ kid }) => !before.has(kid)),
+    replaced: now.filter(({ kid, thumbprint }) => before.has(kid) && before.get(kid)?.thumbprint !== thumbprint),
+    gone: [...before.values()].filter(({ kid }) => !current.has(kid)),
+  };
 }

@@ -1,6 +1,6 @@
 import type { CryptoKey } from "jose";
 import { BrokerError } from "../../errors.ts";
-import { type Clock, type Duration, within } from "../../time.ts";
+import { type Clock, type Duration, hour, within } from "../../time.ts";
 import type { KeySource } from "../profile.ts";
 import type { KeyMemory } from "./key-memory.ts";
 import type { KeyQuery, KeySet, VerifyingKey } from "./keyset.ts";
@@ -16,7 +16,6 @@ export interface Rhythm {
   readonly longest: Duration;
 }
 
-const hour: Duration = 3_600_000;
 const network: Rhythm = { early: 240_000, fresh: 300_000, longest: hour };
 
 /** A withdrawn key is refused within five minutes, and within one where looking costs nothing; what mayfly.yaml says never changes. */
@@ -69,20 +68,20 @@ export class Keys {
 
   /**
    * Throws `issuer-unavailable` without usable keys, and `token-signature` where the issuer has no such key. Nearly always there is
-   * nothing to wait for.
+   * nothing to wait for. `mayAsk` says, when it is needed, whether the issuer is worth asking again for a key that it did not have.
    */
-  find(query: KeyQuery, signal: AbortSignal): FoundKey | Promise<FoundKey> {
+  find(query: KeyQuery, signal: AbortSignal, mayAsk: () => boolean): FoundKey | Promise<FoundKey> {
     const isAtHand = this.#age <= this.#parts.rhythm.early && this.#key(query.kid) !== undefined;
-    return isAtHand ? this.#found(query) : this.#look(query, signal);
+    return isAtHand ? this.#known(query) : this.#knownAfterReading(query, signal, mayAsk);
   }
 
-  async #look(query: KeyQuery, signal: AbortSignal): Promise<FoundKey> {
-    if (this.#age > this.#parts.rhythm.early) await this.#renew(signal);
-    if (this.#key(query.kid) === undefined) await this.#join(this.#begin(unknownKidPause), signal);
-    return this.#found(query);
+  async #knownAfterReading(query: KeyQuery, signal: AbortSignal, mayAsk: () => boolean): Promise<FoundKey> {
+    if (this.#set === undefined || this.#age > this.#parts.rhythm.early) await this.#keepFresh(signal);
+    if (this.#key(query.kid) === undefined && mayAsk()) await waitFor(this.#readUnlessWithin(unknownKidPause), signal);
+    return this.#known(query);
   }
 
-  #found(query: KeyQuery): FoundKey {
+  #known(query: KeyQuery): FoundKey {
     const known = this.#key(query.kid);
     const keys = this.#set?.keys;
     // While the issuer is away its newest key is not known to us: a later attempt may succeed.
@@ -93,7 +92,7 @@ export class Keys {
   /** Reads the keys now, whatever was read or failed before; an attempt under way began too early to count. Never fails. */
   async readAnew(): Promise<void> {
     this.#attempt?.control.abort();
-    await this.#start(operatorsPatience).over;
+    await this.#startReading(operatorsPatience).over;
   }
 
   get state(): KeysState {
@@ -138,41 +137,36 @@ export class Keys {
     });
   }
 
-  async #renew(signal: AbortSignal): Promise<void> {
-    const attempt = this.#begin(this.#pause);
+  /** Waits only where what is known may no longer be used. */
+  async #keepFresh(signal: AbortSignal): Promise<void> {
+    const reading = this.#readUnlessWithin(this.#pause);
     const isUsable = this.#set !== undefined && !this.#isTooOld;
     if (isUsable && (this.#failures > 0 || this.#age <= this.#parts.rhythm.fresh)) return;
-    await this.#join(attempt, signal);
+    await waitFor(reading, signal);
   }
 
-  /** The attempt under way, else a new one if the last was `pause` ago. */
-  #begin(pause: Duration): Promise<void> | undefined {
+  /** The attempt under way, else a new one; undefined where the last was within `pause`. */
+  #readUnlessWithin(pause: Duration): Promise<void> | undefined {
     if (this.#attempt !== undefined) return this.#attempt.over;
-    return this.#parts.clock.monotonic() - this.#lastAttempt < pause ? undefined : this.#start(patience).over;
+    return this.#parts.clock.monotonic() - this.#lastAttempt < pause ? undefined : this.#startReading(patience).over;
   }
 
-  /** Gives up waiting with the signal; the work goes on for the others who wait for it. */
-  async #join(work: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) throw reasonOf(signal);
-    if (work !== undefined) await abandonable(work, signal);
-  }
-
-  #start(longest: Duration): { readonly over: Promise<void> } {
+  #startReading(longest: Duration): { readonly over: Promise<void> } {
     const control = new AbortController();
-    const attempt = { control, over: this.#try(control, longest) };
+    const attempt = { control, over: this.#read(control, longest) };
     this.#attempt = attempt;
     return attempt;
   }
 
   /** Shared by all who wait, so it ends by its own patience and by nobody's signal; one that was overtaken changes nothing. */
-  async #try(control: AbortController, longest: Duration): Promise<void> {
+  async #read(control: AbortController, longest: Duration): Promise<void> {
     const since = this.#parts.clock.monotonic();
     const late = (): never => {
       throw unreachable(`no answer within ${longest} ms`);
     };
     const outcome = await within(this.#parts.clock, longest, this.#parts.load(control.signal), late).then(
-      (keys) => () => this.#succeed(keys, since),
-      (error: unknown) => () => this.#fail(error),
+      (keys) => () => this.#take(keys, since),
+      (error: unknown) => () => this.#carryOn(error),
     );
     const overtaken = control.signal.aborted;
     control.abort();
@@ -183,14 +177,15 @@ export class Keys {
   }
 
   /** As old as the question: what was answered may have been withdrawn on its way. */
-  #succeed(keys: KeySet, since: Duration): void {
+  #take(keys: KeySet, since: Duration): void {
     this.#set = { keys, since };
     this.#failures = 0;
     this.#trouble = keys.unfit.length === 0 ? undefined : `left out of the key set: ${keys.unfit.join(", ")}`;
     this.#parts.memory.learn(this.all);
   }
 
-  #fail(error: unknown): void {
+  /** With what was known before. */
+  #carryOn(error: unknown): void {
     const trouble = troubleOf(error);
     this.#failures += 1;
     this.#trouble = trouble.why;
@@ -200,6 +195,12 @@ export class Keys {
 
 function reasonOf(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new BrokerError("cancelled");
+}
+
+/** Gives up waiting with the signal; the work goes on for the others who wait for it. */
+async function waitFor(work: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw reasonOf(signal);
+  if (work !== undefined) await abandonable(work, signal);
 }
 
 function abandonable(work: Promise<void>, signal: AbortSignal): Promise<void> {

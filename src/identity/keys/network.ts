@@ -1,8 +1,9 @@
 import type { LookupAddress } from "node:dns";
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { BlockList, isIP, type LookupFunction } from "node:net";
+import type { LookupFunction, Socket } from "node:net";
 import type { Secret } from "../../secret.ts";
+import { isForbidden, isPrivate } from "./addresses.ts";
 import { type Resolve, resolveByHost } from "./resolve.ts";
 import { type KeysTrouble, refused, unreachable } from "./trouble.ts";
 
@@ -10,7 +11,7 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
   /** PEM; replaces the public authorities. */
   readonly authority: string | undefined;
-  /** Loopback and private addresses, and plain http; link-local ones never. */
+  /** Loopback and private addresses, and plain http; link-local ones and metadata services never. */
   readonly allowPrivate: boolean;
   /** Shown to this host as a bearer token (RFC 6750 section 2.1). */
   readonly bearer: Secret | undefined;
@@ -22,6 +23,12 @@ export interface FetchOptions {
  * otherwise, and when the signal is aborted.
  */
 export type Fetch = (url: string, options: FetchOptions) => Promise<Uint8Array>;
+
+const mostInformational = 4;
+/** Bytes beside the body: headers, which Node ends at 16 KiB, and the frames of a body in chunks. */
+const framing = 64 * 1024;
+/** Of a body: each is an object, and one of a single byte costs a hundred times as much. */
+const mostChunks = 4_096;
 
 /** The real network. The address that was checked is the address that is connected to: a second DNS answer changes nothing. */
 export const issuerFetch: Fetch = fetchOver(resolveByHost);
@@ -42,14 +49,15 @@ export function fetchOver(resolve: Resolve): Fetch {
 
 function checkTarget(target: URL, { allowPrivate, bearer }: FetchOptions): void {
   const secure = target.protocol === "https:";
+  const host = target.hostname.replace(/^\[|\]$/g, "");
   if (bearer !== undefined && !secure) throw unreachable("a bearer token is shown over https only");
-  if (!allowPrivate && !secure) throw unreachable("only https is allowed");
-  checkAddress(target.hostname.replace(/^\[|\]$/g, ""), allowPrivate);
+  if (!isForbidden(host) && !allowPrivate && !secure) throw unreachable("only https is allowed");
+  checkAddress(host, allowPrivate);
 }
 
 function checkAddress(host: string, allowPrivate: boolean): void {
   // The metadata services of clouds are there, and no issuer is.
-  if (isLinkLocal(host)) throw unreachable("a link-local address is not allowed");
+  if (isForbidden(host)) throw unreachable("a link-local address or a metadata service is not allowed");
   if (!allowPrivate && isPrivate(host)) throw unreachable("a private address is not allowed");
 }
 
@@ -68,8 +76,32 @@ function connect(target: URL, resolve: Resolve, options: FetchOptions): Promise<
   };
   if (authority !== undefined) settings.ca = authority;
   return new Promise((connected, failed) => {
+    const asked = request(target, settings, connected);
     // Never taken away: an error that nobody hears would end the process.
-    request(target, settings, connected).on("error", failed).end();
+    asked.on("error", failed);
+    limitWhatComes(asked, options.maxBytes);
+    asked.end();
+  });
+}
+
+/**
+ * A response begins after as many informational ones as a server likes (RFC 9110 section 15.2), and no reader of its body ever sees
+ * those: each is a turn of the parser, and they come as fast as the network is.
+ */
+function limitWhatComes(asked: ClientRequest, maxBytes: number): void {
+  let informational = 0;
+  let answer: { destroy(error: Error): unknown } = asked;
+  asked.on("response", (response) => {
+    answer = response;
+  });
+  asked.on("information", () => {
+    informational += 1;
+    if (informational > mostInformational) answer.destroy(refused("the answer does not begin"));
+  });
+  asked.on("socket", (socket: Socket) => {
+    socket.on("data", () => {
+      if (socket.bytesRead > maxBytes + framing) answer.destroy(tooLong(maxBytes));
+    });
   });
 }
 
@@ -107,64 +139,20 @@ function tooLong(maxBytes: number): KeysTrouble {
   return refused(`the answer is longer than ${maxBytes} bytes`);
 }
 
-async function bodyOf(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+/** Chunk by chunk as they come: none waits in a queue. */
+function bodyOf(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of response) {
-    if (!(chunk instanceof Uint8Array)) throw unreachable("the body is not bytes");
+  response.on("data", (chunk: Uint8Array) => {
+    if (response.destroyed) return;
     size += chunk.length;
-    if (size > maxBytes) throw tooLong(maxBytes);
     chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** IANA's special-purpose registries: what no public issuer can be at. */
-const notPublic: readonly (readonly [string, number, "ipv4" | "ipv6"])[] = [
-  ["0.0.0.0", 8, "ipv4"],
-  ["10.0.0.0", 8, "ipv4"],
-  ["100.64.0.0", 10, "ipv4"],
-  ["127.0.0.0", 8, "ipv4"],
-  ["169.254.0.0", 16, "ipv4"],
-  ["172.16.0.0", 12, "ipv4"],
-  ["192.0.0.0", 24, "ipv4"],
-  ["192.168.0.0", 16, "ipv4"],
-  ["198.18.0.0", 15, "ipv4"],
-  ["224.0.0.0", 3, "ipv4"],
-  ["::", 96, "ipv6"],
-  ["64:ff9b::", 32, "ipv6"],
-  ["2001::", 32, "ipv6"],
-  ["2002::", 16, "ipv6"],
-  ["fc00::", 7, "ipv6"],
-  ["fe80::", 10, "ipv6"],
-  ["fec0::", 10, "ipv6"],
-  ["ff00::", 8, "ipv6"],
-];
-
-const linkLocal: typeof notPublic = [
-  ["169.254.0.0", 16, "ipv4"],
-  ["fe80::", 10, "ipv6"],
-];
-
-const notPublicList = listOf(notPublic);
-const linkLocalList = listOf(linkLocal);
-
-function listOf(subnets: typeof notPublic): BlockList {
-  const list = new BlockList();
-  for (const [network, prefix, family] of subnets) list.addSubnet(network, prefix, family);
-  return list;
-}
-
-/** `localhost` counts; any other name is judged by what it resolves to. */
-export function isPrivate(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || holds(notPublicList, host);
-}
-
-function isLinkLocal(host: string): boolean {
-  return holds(linkLocalList, host);
-}
-
-function holds(list: BlockList, host: string): boolean {
-  const family = isIP(host);
-  return family !== 0 && list.check(host, family === 6 ? "ipv6" : "ipv4");
+    if (size > maxBytes) response.destroy(tooLong(maxBytes));
+    if (chunks.length > mostChunks) response.destroy(refused("the answer comes in too many pieces"));
+  });
+  return new Promise((resolve, reject) => {
+    response.on("error", reject);
+    response.on("end", () => resolve(Buffer.concat(chunks)));
+    response.on("close", () => reject(unreachable("the answer ended early")));
+  });
 }

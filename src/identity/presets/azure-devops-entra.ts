@@ -1,5 +1,6 @@
+import { hour, minute } from "../../time.ts";
 import type { Claims } from "../profile.ts";
-import { common, hour, minute, type Preset, uuid } from "./preset.ts";
+import { common, type Preset, uuid } from "./preset.ts";
 
 /**
  * Azure DevOps' service connections with Microsoft Entra's issuer, which new ones have had since November 2025.
@@ -19,6 +20,8 @@ export const azureDevopsEntra: Preset = {
     usual: undefined,
     form: "https://login.microsoftonline.com/TENANT-GUID/v2.0",
     fits: new RegExp(`^https://login\\.microsoftonline\\.com/${uuid}/v2\\.0$`),
+    path: undefined,
+    vendors: /^https:\/\/(?:login\.microsoftonline\.com|sts\.windows\.net)(?:[/:]|$)/,
   },
   audience: "fb60f99c-7a34-4190-8149-302f77469936",
   header: ["x5t"],

@@ -1,5 +1,6 @@
+import { minute } from "../../time.ts";
 import type { Claims } from "../profile.ts";
-import { common, minute, type Preset, uuid } from "./preset.ts";
+import { common, type Preset, uuid } from "./preset.ts";
 
 /**
  * Azure DevOps' own issuer, and of its tokens the pipeline's: asked for without a service connection, its `sub` is p://ORG/PROJECT/PIPELINE.
@@ -17,6 +18,8 @@ export const azureDevops: Preset = {
     usual: undefined,
     form: "https://vstoken.dev.azure.com/ORGANISATION-GUID",
     fits: new RegExp(`^https://vstoken\\.dev\\.azure\\.com/${uuid}$`),
+    path: undefined,
+    vendors: /^https:\/\/vstoken\.dev\.azure\.com(?:[/:]|$)/,
   },
   audience: "api://AzureADTokenExchange",
   header: ["x5t"],

@@ -1,4 +1,5 @@
-import { common, hour, type Preset } from "./preset.ts";
+import { hour } from "../../time.ts";
+import { common, type Preset } from "./preset.ts";
 
 /**
  * Bitbucket Pipelines, one issuer per workspace. Its UUIDs are written in braces.
@@ -15,11 +16,16 @@ export const bitbucket: Preset = {
     usual: undefined,
     form: "https://api.bitbucket.org/2.0/workspaces/WORKSPACE/pipelines-config/identity/oidc",
     fits: /^https:\/\/api\.bitbucket\.org\/2\.0\/workspaces\/[a-z0-9_-]+\/pipelines-config\/identity\/oidc$/,
+    path: undefined,
+    vendors: /^https:\/\/api\.bitbucket\.org(?:[/:]|$)/,
   },
+  // The workspace.
+  usualAudiences: [/^ari:cloud:bitbucket::workspace\//],
   maxLifetime: hour,
   text: ["workspaceUuid", "branchName", "deploymentEnvironmentUuid"],
   workload: ["repositoryUuid"],
   identifying: ["repositoryUuid", "workspaceUuid"],
   job: ["pipelineUuid", "stepUuid"],
   jti: "absent",
+  oneToken: true,
 };

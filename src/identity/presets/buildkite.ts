@@ -1,4 +1,5 @@
-import { common, hour, type Preset } from "./preset.ts";
+import { hour } from "../../time.ts";
+import { common, type Preset } from "./preset.ts";
 
 /**
  * Buildkite. One issuer for every organisation in the world: only ids tell them apart.
@@ -15,7 +16,11 @@ export const buildkite: Preset = {
     usual: "https://agent.buildkite.com",
     form: "https://agent.buildkite.com",
     fits: /^https:\/\/agent\.buildkite\.com$/,
+    path: undefined,
+    vendors: /^https:\/\/agent\.buildkite\.com(?:[/:]|$)/,
   },
+  // The organisation.
+  usualAudiences: [/^https:\/\/buildkite\.com(?:\/|$)/],
   maxLifetime: hour,
   required: ["build_source", "build_branch", "build_commit"],
   text: ["organization_id", "organization_slug", "pipeline_slug", "cluster_id", "queue_id", "build_id", "runner_environment"],

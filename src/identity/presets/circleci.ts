@@ -1,5 +1,6 @@
+import { hour } from "../../time.ts";
 import type { Claims } from "../profile.ts";
-import { common, hour, type Preset, uuid } from "./preset.ts";
+import { common, type Preset, uuid } from "./preset.ts";
 
 const project = "oidc.circleci.com/project-id";
 
@@ -19,7 +20,11 @@ export const circleci: Preset = {
     usual: undefined,
     form: "https://oidc.circleci.com/org/ORG-UUID",
     fits: new RegExp(`^https://oidc\\.circleci\\.com/org/${uuid}$`),
+    path: undefined,
+    vendors: /^https:\/\/oidc\.circleci\.com(?:[/:]|$)/,
   },
+  // The organisation.
+  usualAudiences: [new RegExp(`^${uuid}$`, "i")],
   maxLifetime: hour,
   text: ["oidc.circleci.com/vcs-origin", "oidc.circleci.com/vcs-ref"],
   workload: [project],
@@ -33,6 +38,7 @@ export const circleci: Preset = {
 function circleFlaw(claims: Claims): string | undefined {
   // Whoever started it has a shell in the job: the pipeline does not say what runs. Silence is no proof either.
   if (claims["oidc.circleci.com/ssh-rerun"] !== false) return "a rerun with SSH, or nothing said about it";
-  const agrees = String(claims["sub"]).includes(`/project/${String(claims[project])}/`);
-  return agrees ? undefined : "the project in its sub is not that of its claim";
+  const organisation = String(claims["iss"]).split("/").at(-1);
+  const begins = `org/${organisation}/project/${String(claims[project])}/`;
+  return String(claims["sub"]).startsWith(begins) ? undefined : "the organisation and project in its sub are not its own";
 }

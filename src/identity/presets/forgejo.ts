@@ -1,5 +1,6 @@
+import { minute } from "../../time.ts";
 import { actionsTrust } from "./actions.ts";
-import { common, host, minute, type Preset } from "./preset.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 /**
  * Forgejo Actions, since the release that has `repository_id` in its tokens (2026); Gitea's differ, and have no preset.
@@ -16,6 +17,8 @@ export const forgejo: Preset = {
     usual: undefined,
     form: "https://HOST/api/actions",
     fits: new RegExp(`^https://${host}(?:/[^ ]+)?/api/actions$`),
+    path: undefined,
+    vendors: /\/api\/actions$/,
   },
   maxLifetime: 60 * minute,
   required: ["ref", "event_name"],

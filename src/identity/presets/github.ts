@@ -1,6 +1,7 @@
+import { minute } from "../../time.ts";
 import type { Claims } from "../profile.ts";
 import { actionsTrust } from "./actions.ts";
-import { common, host, minute, type Preset } from "./preset.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 /**
  * GitHub Actions: github.com, GitHub Enterprise Server, ghe.com, and an enterprise's own issuer path.
@@ -21,7 +22,11 @@ export const github: Preset = {
     fits: new RegExp(
       `^https://(?:token\\.actions\\.(?:githubusercontent\\.com|[a-z0-9-]+\\.ghe\\.com)(?:/[A-Za-z0-9_-]+)?|${host}/_services/token)$`,
     ),
+    path: undefined,
+    vendors: /^https:\/\/(?:[a-z0-9-]+\.)*(?:githubusercontent\.com|ghe\.com)(?:[/:]|$)|\/_services\/token$/,
   },
+  // The repository's owner.
+  usualAudiences: [/^https:\/\/(?:github|[a-z0-9-]+\.ghe)\.com(?:\/|$)/],
   header: ["x5t"],
   maxLifetime: 15 * minute,
   required: ["ref", "event_name"],

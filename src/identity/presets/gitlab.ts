@@ -1,6 +1,7 @@
+import { hour } from "../../time.ts";
 import type { Trust } from "../identity.ts";
 import type { Claims } from "../profile.ts";
-import { common, host, hour, type Preset } from "./preset.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 /**
  * GitLab CI ID tokens, gitlab.com and self-managed.
@@ -22,6 +23,8 @@ export const gitlab: Preset = {
     usual: "https://gitlab.com",
     form: "https://HOST or https://HOST/RELATIVE-ROOT, without a slash at the end",
     fits: new RegExp(`^https://${host}(?:/[^ /]+)*$`),
+    path: undefined,
+    vendors: /^https:\/\/gitlab\.com(?:[/:]|$)/,
   },
   // Up to 200 groups of the user are in it.
   maxSize: 16_384,
@@ -44,6 +47,8 @@ export const gitlab: Preset = {
   identifying: ["project_id", "namespace_id"],
   job: ["job_id"],
   trust: gitlabTrust,
+  labels: ["job_project_id", "job_project_path"],
+  oneToken: true,
   refuses: jobTokenFlaw,
 };
 

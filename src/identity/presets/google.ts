@@ -1,4 +1,5 @@
-import { common, hour, type Preset } from "./preset.ts";
+import { hour } from "../../time.ts";
+import { common, type Preset } from "./preset.ts";
 
 const machine = (name: string) => ({ path: ["google", "compute_engine", name], as: `google/compute_engine/${name}` });
 
@@ -17,6 +18,8 @@ export const google: Preset = {
     usual: "https://accounts.google.com",
     form: "https://accounts.google.com",
     fits: /^https:\/\/accounts\.google\.com$/,
+    path: undefined,
+    vendors: /^https:\/\/accounts\.google\.com(?:[/:]|$)/,
   },
   maxLifetime: hour,
   text: ["email", "azp"],
@@ -26,4 +29,5 @@ export const google: Preset = {
   job: [],
   jobWhereSent: ["google/compute_engine/instance_id"],
   jti: "absent",
+  labels: ["email", "azp"],
 };

@@ -1,4 +1,5 @@
-import { common, host, hour, type Preset } from "./preset.ts";
+import { hour } from "../../time.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 /**
  * HCP Terraform and Terraform Enterprise: runs of a workspace. Tokens of stacks have no workspace and are refused.
@@ -15,10 +16,15 @@ export const hcpTerraform: Preset = {
     usual: "https://app.terraform.io",
     form: "https://HOST, without a slash at the end",
     fits: new RegExp(`^https://${host}$`),
+    path: undefined,
+    vendors: /^https:\/\/app\.(?:eu\.)?terraform\.io(?:[/:]|$)/,
   },
+  // Those of the dynamic credentials for AWS, Vault and others.
+  usualAudiences: [/^[a-z0-9-]+\.workload\.identity$/],
   maxLifetime: 24 * hour,
   text: ["terraform_organization_id", "terraform_project_id", "terraform_full_workspace"],
   workload: ["terraform_workspace_id"],
   identifying: ["terraform_workspace_id", "terraform_project_id", "terraform_organization_id"],
   job: ["terraform_run_id", "terraform_run_phase"],
+  oneToken: true,
 };

@@ -1,5 +1,6 @@
+import { hour } from "../../time.ts";
 import type { Claims, NestedClaim } from "../profile.ts";
-import { common, host, hour, type Preset } from "./preset.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 const nested: readonly NestedClaim[] = [
   { path: ["kubernetes.io", "namespace"], as: "kubernetes.io/namespace" },
@@ -23,8 +24,13 @@ export const kubernetes: Preset = {
     usual: undefined,
     form: "https://HOST/PATH, exactly as the cluster's tokens have it in iss (AKS: with a slash at the end)",
     fits: new RegExp(`^https://${host}(?:/[^ ]*)?$`),
+    path: undefined,
+    vendors:
+      /^https:\/\/(?:oidc\.eks\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?|container\.googleapis\.com|[a-z0-9.-]+\.oic\.prod-aks\.azure\.com)(?:[/:]|$)/,
   },
-  algorithms: ["RS256", "ES256"],
+  // The API server's own, beside its issuer's name; and EKS' pod identities.
+  usualAudiences: [/^https:\/\/kubernetes\.default(?:[.:/]|$)/, /^pods\.eks\.amazonaws\.com$/],
+  algorithms: ["RS256", "ES256", "ES384", "ES512"],
   maxLifetime: hour,
   required: ["kubernetes.io/namespace", "kubernetes.io/serviceaccount/name"],
   text: nested.map(({ as }) => as),

@@ -1,4 +1,5 @@
-import { common, host, hour, type Preset } from "./preset.ts";
+import { hour } from "../../time.ts";
+import { common, host, type Preset } from "./preset.ts";
 
 /**
  * Nomad workload identities; the servers need `oidc_issuer`, and the task an `identity` block with our audience and a `ttl`, without which
@@ -17,7 +18,10 @@ export const nomad: Preset = {
     usual: undefined,
     form: "https://HOST, exactly as oidc_issuer has it",
     fits: new RegExp(`^https://${host}(?:/[^ ]*)?$`),
+    path: undefined,
+    vendors: undefined,
   },
+  usualAudiences: [/^nomadproject\.io$/],
   algorithms: ["RS256", "EdDSA"],
   maxLifetime: hour,
   text: ["nomad_task", "nomad_service", "vault_role"],

@@ -1,3 +1,4 @@
+import { hour } from "../../time.ts";
 import type { Trust } from "../identity.ts";
 import type { Claims, Profile } from "../profile.ts";
 
@@ -24,8 +25,16 @@ export interface Preset
   readonly issuer: IssuerForm;
   /** The only audience that this system's tokens can be made for; undefined where a job may choose. */
   readonly audience: string | undefined;
-  /** Ids alone: a template must name one of them, or a claim of `workload`, without a glob. Names are labels. */
+  /** What its tokens are made for when nobody chooses: they are shown to others every day, so no broker may take them. */
+  readonly usualAudiences: readonly RegExp[];
+  /** Ids alone: a template must name one of them in full. None where the issuer itself says whose job it is. */
   readonly identifying: readonly string[];
+  /** Whether a `sub` is a path below its issuer, whose owner hands out what is below: then `ISSUER/A/B/**` names somebody too. */
+  readonly subjectIsPath: boolean;
+  /** Its claims that somebody else can have too, or comes to have: they may never be made a `workload`. */
+  readonly labels: readonly string[];
+  /** Whether a job has one token from its first second to its last, and can never bring another. */
+  readonly oneToken: boolean;
   /** Undefined where its claims cannot prove anything: then `unknown`, unless mayfly.yaml maps claims that its owner vouches for. */
   readonly trust: ((claims: Claims) => Trust) | undefined;
 }
@@ -36,16 +45,19 @@ export interface IssuerForm {
   readonly usual: string | undefined;
   /** For people, with what varies in capitals. */
   readonly form: string;
+  /** Not asked over plain http: whoever runs an issuer so, at a private address, has made it himself. */
   readonly fits: RegExp;
+  /** What is asked of its path even then. */
+  readonly path: RegExp | undefined;
+  /** What nobody but this vendor issues from: no other preset takes it, least of all one whose trust an operator maps. */
+  readonly vendors: RegExp | undefined;
 }
-
-export const minute = 60_000;
-export const hour = 60 * minute;
 
 /** What most systems have in common; a preset states where it differs, and what identifies. */
 export const common = {
   chosenBy: "iss",
   audience: undefined,
+  usualAudiences: [],
   algorithms: ["RS256"],
   type: "JWT",
   header: [],
@@ -59,8 +71,12 @@ export const common = {
   refuses: () => undefined,
   keyUse: "sig",
   trust: undefined,
+  subjectIsPath: false,
+  labels: [],
+  oneToken: false,
 } as const satisfies Partial<Preset>;
 
-/** A host's name as an `iss` has it: lower case, and a port only where it is not https's own. */
-export const host = "[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{2,5})?";
+const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+/** A host as an `iss` has it: a name in lower case or an address, and a port where it is not https's own. */
+export const host = `(?:${label}(?:\\.${label})*|\\[[0-9a-f:.]+\\])(?::[0-9]{1,5})?`;
 export const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";

@@ -1,5 +1,6 @@
+import { hour } from "../../time.ts";
 import type { Claims } from "../profile.ts";
-import { common, hour, type Preset } from "./preset.ts";
+import { common, type Preset } from "./preset.ts";
 
 /**
  * SPIFFE JWT-SVIDs of one trust domain. They need no `iss`: `sub` lies in the trust domain, and its bundle's keys verify it.
@@ -18,11 +19,14 @@ export const spiffe: Preset = {
     usual: undefined,
     form: "spiffe://TRUST-DOMAIN, without a path",
     fits: /^spiffe:\/\/[a-z0-9._-]{1,255}$/,
+    path: undefined,
+    vendors: undefined,
   },
   algorithms: ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"],
   maxLifetime: hour,
   workload: ["sub"],
   identifying: ["sub"],
+  subjectIsPath: true,
   job: [],
   jti: "absent",
   keyUse: "jwt-svid",

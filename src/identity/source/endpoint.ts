@@ -1,3 +1,5 @@
+import { isPrivate } from "../keys/addresses.ts";
+
 /** What asking an endpoint takes. Node's own `fetch` fits. */
 export type AskEndpoint = (
   url: string,
@@ -16,32 +18,38 @@ export class NoToken extends Error {
 
 /** Whose an endpoint must be before the job's request token is shown to it. */
 export interface Home {
-  /** The CI system's own URL, as it tells its jobs. */
+  /** The CI system's own URL, from a variable that no step of a job can set; undefined where there is none. */
   readonly server: string | undefined;
-  /** Further hosts that are the vendor's own; what is below them counts too. */
-  readonly known: readonly string[];
+  /** Whether a host is the vendor's own, whatever a variable says. */
+  readonly isVendors: (host: string) => boolean;
 }
 
 /**
  * The URL that asks for a token. A variable of a job can come from strangers (a step that writes a pull request's title to
- * `$GITHUB_ENV`), and with the request token anybody has tokens for any audience: so it goes to the CI system's own host alone,
- * encrypted, unless the whole system is plain http. Throws `NoToken`.
+ * `$GITHUB_ENV`), and with the request token anybody has tokens for any audience: so it goes to the CI system's own origin or its
+ * vendor's hosts alone, encrypted, unless the whole system is plain http at a private address. Throws `NoToken`.
  */
 export function ownAddress(given: string, home: Home, query: Readonly<Record<string, string>>): string {
   if (!URL.canParse(given)) throw new NoToken("the address to ask is no URL");
   const url = new URL(given);
   if (!isHome(url, home))
     throw new NoToken(`the address to ask, at ${url.host}, is not the CI system's own, so it was not asked`);
+  if (url.protocol !== "https:" && !isPrivate(url.hostname.replace(/^\[|\]$/g, "")))
+    throw new NoToken(`the address to ask, at ${url.host}, is reached by plain http, so it was not asked`);
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   url.hash = "";
   return url.href;
 }
 
-function isHome(url: URL, { server, known }: Home): boolean {
-  const own = server !== undefined && URL.canParse(server) ? new URL(server) : undefined;
-  if (own !== undefined && /^https?:$/.test(own.protocol) && url.origin === own.origin) return true;
-  const hosts = own === undefined ? known : [own.hostname, ...known];
-  return url.protocol === "https:" && hosts.some((host) => url.hostname === host || url.hostname.endsWith(`.${host}`));
+function isHome(url: URL, { server, isVendors }: Home): boolean {
+  if (!/^https?:$/.test(url.protocol)) return false;
+  if (url.origin === originOf(server)) return true;
+  return url.protocol === "https:" && url.port === "" && isVendors(url.hostname);
+}
+
+/** Undefined for what is no URL. */
+export function originOf(text: string | undefined): string | undefined {
+  return text !== undefined && URL.canParse(text) ? new URL(text).origin : undefined;
 }
 
 export interface Question {

@@ -1,4 +1,4 @@
-import { type AskEndpoint, answerTo, type Home, memberOf, NoToken, ownAddress } from "./endpoint.ts";
+import { type AskEndpoint, answerTo, type Home, memberOf, NoToken, originOf, ownAddress } from "./endpoint.ts";
 import { type Environment, projectedToken, type System } from "./system.ts";
 
 /** What finding a token may touch, all of it handed in. */
@@ -23,14 +23,16 @@ export type Finder = (search: Search) => Promise<string>;
 
 /** Each as its vendor documents it; the fixed ones are tokens that the job was given when it began. */
 export const finders: Readonly<Record<System, Finder>> = {
-  github: (search) => fromActions(search, { server: search.environment["GITHUB_SERVER_URL"], known: gitHubHosts }),
-  forgejo: (search) => fromActions(search, { server: forgejoServer(search.environment), known: [] }),
+  github: async (search) => fromActions(search, gitHubHome(search)),
+  forgejo: async (search) => fromActions(search, forgejoHome(search)),
   gitlab: async (search) => given(search, "MAYFLY_ID_TOKEN", "CUSTOM_ENV_MAYFLY_ID_TOKEN"),
-  buildkite: async (search) =>
-    output(search, ["buildkite-agent", "oidc", "request-token", "--audience", await search.audience()]),
-  circleci: fromCircle,
+  buildkite: async (search) => output(search, [...buildkiteAgent, "--audience", await search.audience()]),
+  // The tokens in a job's environment are made for its organisation, and no broker takes those.
+  circleci: async (search) =>
+    output(search, ["circleci", "run", "oidc", "get", "--claims", JSON.stringify({ aud: await search.audience() })]),
   bitbucket: async (search) => given(search, "BITBUCKET_STEP_OIDC_TOKEN"),
-  "azure-devops": fromAzure,
+  "azure-devops": (search) => fromAzure(search, {}),
+  "azure-devops-entra": async (search) => fromAzure(search, { serviceConnectionId: given(search, ...connections) }),
   "hcp-terraform": async (search) => given(search, "TFC_WORKLOAD_IDENTITY_TOKEN_MAYFLY", "TFC_WORKLOAD_IDENTITY_TOKEN"),
   jenkins: async (search) => given(search, "MAYFLY_ID_TOKEN"),
   nomad: fromNomad,
@@ -39,12 +41,39 @@ export const finders: Readonly<Record<System, Finder>> = {
   google: fromGoogle,
 };
 
-/** github.com's token service; that of a GitHub Enterprise host or of ghe.com is below the server's own name. */
-const gitHubHosts = ["actions.githubusercontent.com"];
+/** Its ids are in a token only where it was asked for with them, and the preset takes no other. */
+const buildkiteAgent = ["buildkite-agent", "oidc", "request-token", "--claim", "organization_id,pipeline_id"];
 
-function forgejoServer(environment: Environment): string | undefined {
-  return environment["FORGEJO_SERVER_URL"] ?? environment["GITHUB_SERVER_URL"];
+/** The second is what the tasks of Azure's own command line set. */
+const connections = ["MAYFLY_SERVICE_CONNECTION", "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"];
+
+/**
+ * Of all variables that say where a server is, GITHUB_SERVER_URL is the one that both runners write anew for every step, after what steps
+ * have written to `$GITHUB_ENV`. github.com's token service is at a host of its own, and others' may be below the server's name.
+ */
+function gitHubHome({ environment }: Search): Home {
+  const server = environment["GITHUB_SERVER_URL"];
+  const own = originOf(server)?.replace("https://", "") ?? "";
+  const below = own.endsWith(".ghe.com") ? `.${own}` : `.actions.${own}`;
+  return { server, isVendors: (host) => host.endsWith(".actions.githubusercontent.com") || host.endsWith(below) };
 }
+
+/** FORGEJO_SERVER_URL is any step's to set at GitHub, so it never decides: it can only disagree. */
+function forgejoHome(search: Search): Home {
+  const server = originOf(given(search, "GITHUB_SERVER_URL"));
+  const forgejo = search.environment["FORGEJO_SERVER_URL"];
+  if (server === undefined || /^https?:\/\/(?:[a-z0-9-]+\.)*(?:github|ghe)\.com(?::|$)/.test(server))
+    throw new NoToken("GITHUB_SERVER_URL is not a Forgejo server");
+  if (forgejo !== undefined && originOf(forgejo) !== server)
+    throw new NoToken("FORGEJO_SERVER_URL and GITHUB_SERVER_URL are different servers, so neither was asked");
+  return { server, isVendors: () => false };
+}
+
+/** Its logging commands let a step set nearly every variable; there are tokens at Azure DevOps Services alone, whose hosts are these. */
+const azureHome: Home = {
+  server: undefined,
+  isVendors: (host) => /^(?:(?:[a-z0-9-]+\.)*dev\.azure\.com|[a-z0-9-]+\.visualstudio\.com)$/.test(host),
+};
 
 function given({ environment }: Search, ...names: readonly string[]): string {
   const found = names.map((name) => environment[name] ?? "").find((value) => value !== "");
@@ -73,32 +102,24 @@ async function content({ readFile }: Search, path: string): Promise<string> {
 /** GitHub's protocol, which Forgejo speaks too: the URL already has a query, and the answer is `{"value": "<token>"}`. */
 async function fromActions(search: Search, home: Home): Promise<string> {
   const address = given(search, "ACTIONS_ID_TOKEN_REQUEST_URL");
-  const bearer = given(search, "ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+  const bearer = requestToken(search, "ACTIONS_ID_TOKEN_REQUEST_TOKEN");
   const url = ownAddress(address, home, { audience: await search.audience() });
   const headers = { authorization: `Bearer ${bearer}`, accept: "application/json" };
   return memberOf(await answerTo({ url, method: "GET", headers }, search.fetch, search.signal), "value");
 }
 
-/** The job's own program makes a token for us; the tokens in the environment are made for the organisation's audience. */
-async function fromCircle(search: Search): Promise<string> {
-  const claims = JSON.stringify({ aud: await search.audience() });
-  try {
-    return await output(search, ["circleci", "run", "oidc", "get", "--claims", claims]);
-  } catch (error) {
-    const { CIRCLE_OIDC_TOKEN_V2: second = "", CIRCLE_OIDC_TOKEN: first = "" } = search.environment;
-    if (second === "" && first === "") throw error;
-    return second === "" ? first : second;
-  }
+/** What is shown to an endpoint. Without certificates any endpoint is as good as the right one, and a step can set that variable too. */
+function requestToken(search: Search, name: string): string {
+  if (search.environment["NODE_TLS_REJECT_UNAUTHORIZED"] === "0")
+    throw new NoToken("NODE_TLS_REJECT_UNAUTHORIZED=0 is set, so no endpoint can be recognised");
+  return given(search, name);
 }
 
-/** Its tokens name a service connection. The second variable is what the tasks of Azure's own command line set. */
-async function fromAzure(search: Search): Promise<string> {
-  const connection = given(search, "MAYFLY_SERVICE_CONNECTION", "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID");
+/** Asked for without a service connection, a token names the pipeline; with one, that connection. */
+async function fromAzure(search: Search, connection: Readonly<Record<string, string>>): Promise<string> {
   const address = given(search, "SYSTEM_OIDCREQUESTURI");
-  const bearer = given(search, "SYSTEM_ACCESSTOKEN");
-  const { SYSTEM_COLLECTIONURI: collection, SYSTEM_TEAMFOUNDATIONCOLLECTIONURI: older } = search.environment;
-  const home = { server: collection ?? older, known: ["dev.azure.com"] };
-  const url = ownAddress(address, home, { "api-version": "7.1", serviceConnectionId: connection });
+  const bearer = requestToken(search, "SYSTEM_ACCESSTOKEN");
+  const url = ownAddress(address, azureHome, { "api-version": "7.1", ...connection });
   const headers = {
     authorization: `Bearer ${bearer}`,
     "content-type": "application/json",

@@ -7,12 +7,13 @@ export const remedies: Readonly<Record<System, string | ((audience: string) => s
   gitlab: (audience) =>
     `add this to the job in .gitlab-ci.yml:\n  id_tokens:\n    MAYFLY_ID_TOKEN:\n      aud: ${JSON.stringify(audience)}`,
   buildkite: (audience) =>
-    `put buildkite-agent on the job's PATH; this must work in its shell:\n  buildkite-agent oidc request-token --audience ${quoted(audience)}`,
+    `put buildkite-agent on the job's PATH; this must work in its shell:\n  buildkite-agent oidc request-token --claim organization_id,pipeline_id --audience ${quoted(audience)}`,
   circleci: (audience) =>
     `this must work in the job's shell:\n  circleci run oidc get --claims ${quoted(JSON.stringify({ aud: audience }))}`,
   bitbucket: (audience) =>
     `add this to the step in bitbucket-pipelines.yml, with this one audience:\n  oidc:\n    audiences:\n      - ${JSON.stringify(audience)}`,
-  "azure-devops": [
+  "azure-devops": "add this to the step:\n  env:\n    SYSTEM_ACCESSTOKEN: $(System.AccessToken)",
+  "azure-devops-entra": [
     "add this to the step, with the id of a service connection (Project settings, its page's resourceId), and let the",
     "pipeline use that connection:",
     "  env:",
@@ -23,7 +24,7 @@ export const remedies: Readonly<Record<System, string | ((audience: string) => s
     `add this environment variable to the workspace:\n  TFC_WORKLOAD_IDENTITY_AUDIENCE_MAYFLY = ${audience}`,
   jenkins: (audience) =>
     [
-      `make a credential of the kind «OpenID Connect id token» with id mayfly and audience ${audience}, and bind it:`,
+      `make a credential of the kind «OpenID Connect id token» in the job's folder, with id mayfly and audience ${audience}, and bind it:`,
       "  withCredentials([string(credentialsId: 'mayfly', variable: 'MAYFLY_ID_TOKEN')]) {",
       "    sh 'mayfly run -- ./deploy.sh'",
       "  }",

@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below; a database of another version is refused, never guessed at. */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 /**
  * `entry` is the log and `node` its Merkle tree; what follows are facts that must change in the same transaction, and that
@@ -40,15 +40,19 @@ CREATE TABLE session (
   peer INTEGER NOT NULL,
   cgroup TEXT,
   until INTEGER NOT NULL,
+  proved_at INTEGER NOT NULL,
   identity TEXT NOT NULL,
+  scopes TEXT NOT NULL,
   workload TEXT NOT NULL,
   opening_run TEXT,
   ended TEXT
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX session_open ON session (until) WHERE ended IS NULL;
 
 CREATE TABLE token (
   key TEXT PRIMARY KEY,
   session TEXT NOT NULL REFERENCES session (id),
+  renewed INTEGER NOT NULL,
   forget_after INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX token_session ON token (session);

@@ -47,6 +47,7 @@ export class Scribe {
 
   openSession(now: Instant, opening: SessionOpening): SessionRecord {
     if (opening.event.session !== opening.id) throw impossible("the event is of another session");
+    if (this.#desk.fences.over(opening.scopes).closed) throw new BrokerError("fenced");
     const session = this.#desk.sessions.open(now, opening);
     this.#desk.log.write(now, opening.event, [opening.id, opening.event.workload]);
     return session;
@@ -69,24 +70,34 @@ export class Scribe {
     return { session, fence, entries: archive.entries({ from: before, limit: log.size - before }) };
   }
 
-  renew(now: Instant, { event, token }: Renewal): void {
+  renew(now: Instant, renewal: Renewal): SessionRecord {
     const { log, sessions } = this.#desk;
-    sessions.alive(now, event.session);
-    sessions.aliveRun(event.run, event.session);
-    sessions.spend(now, token, event.session);
-    log.write(now, event, [event.run, ...this.#ownersOf(event.run)]);
+    const { event, token } = renewal;
+    this.#refuseFenced(renewal);
+    const session = event.run === null ? sessions.alive(now, event.session) : sessions.goingOn(event.run, event.session);
+    if (sessions.isRenewal(token.key, session.id)) return session;
+    sessions.renew(now, token, session.id);
+    log.write(now, event, [event.run ?? session.id, session.id, sessions.workload(session.id) ?? session.id]);
+    return { ...session, provedAt: now };
   }
 
-  deliver(now: Instant, { leases, scopes, fence }: DeliveryRecord): readonly Entry[] {
-    const standing = this.#desk.fences.over(scopes);
-    if (standing.closed || standing.fence > fence) throw new BrokerError("fenced");
-    return leases.map((lease) => this.#moveLease(now, { kind: "delivered", lease }));
+  deliver(now: Instant, delivery: DeliveryRecord): readonly Entry[] {
+    this.#refuseFenced(delivery);
+    return delivery.leases.map((lease) => this.#moveLease(now, { kind: "delivered", lease }));
   }
 
   raiseFence(now: Instant, { scope, closed, who, why }: FenceRaise): number {
     const fence = this.#desk.fences.raise(scope, closed);
     this.#desk.log.write(now, { kind: "fence-raised", scope, fence, closed, who, why }, [scope]);
+    const reached = closed ? this.#desk.sessions.within(now, scope) : [];
+    for (const session of reached) this.#endSession(now, session, "contained");
     return fence;
+  }
+
+  /** For what is done under a fence that was read before. */
+  #refuseFenced({ scopes, fence }: Pick<DeliveryRecord, "scopes" | "fence">): void {
+    const standing = this.#desk.fences.over(scopes);
+    if (standing.closed || standing.fence > fence) throw new BrokerError("fenced");
   }
 
   countDenials(now: Instant, which: "ended" | "all" = "ended"): void {

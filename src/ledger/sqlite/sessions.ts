@@ -11,6 +11,7 @@ const forgetMargin = 86_400_000;
 /** Sessions, the tokens that opened them, and their runs. Rows only: who writes the entries is `sqlite.ts`. */
 export class Sessions {
   readonly #findToken: StatementSync;
+  readonly #findRenewal: StatementSync;
   readonly #insertSession: StatementSync;
   readonly #insertToken: StatementSync;
   readonly #forgetTokens: StatementSync;
@@ -18,6 +19,8 @@ export class Sessions {
   readonly #spentTokens: StatementSync;
   readonly #byHandle: StatementSync;
   readonly #byId: StatementSync;
+  readonly #within: StatementSync;
+  readonly #prove: StatementSync;
   readonly #endSession: StatementSync;
   readonly #setOpeningRun: StatementSync;
   readonly #insertRun: StatementSync;
@@ -29,10 +32,11 @@ export class Sessions {
 
   constructor(database: DatabaseSync) {
     this.#findToken = database.prepare("SELECT 1 FROM token WHERE key = ?");
-    this.#insertSession = database.prepare(
-      "INSERT INTO session (id, handle_digest, peer, cgroup, until, identity, workload) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    );
-    this.#insertToken = database.prepare("INSERT INTO token (key, session, forget_after) VALUES (?, ?, ?)");
+    this.#findRenewal = database.prepare("SELECT 1 FROM token WHERE key = ? AND session = ? AND renewed = 1");
+    this.#insertSession = database.prepare(`
+      INSERT INTO session (id, handle_digest, peer, cgroup, until, proved_at, identity, scopes, workload)
+      VALUES ($id, $handleDigest, $peer, $cgroup, $until, $now, $identity, $scopes, $workload)`);
+    this.#insertToken = database.prepare("INSERT INTO token (key, session, renewed, forget_after) VALUES (?, ?, ?, ?)");
     this.#forgetTokens = database.prepare("DELETE FROM token WHERE forget_after < ?");
     this.#freeToken = database.prepare("DELETE FROM token WHERE session = ?");
     this.#spentTokens = database.prepare(
@@ -40,6 +44,10 @@ export class Sessions {
     );
     this.#byHandle = database.prepare("SELECT * FROM session WHERE handle_digest = ?");
     this.#byId = database.prepare("SELECT * FROM session WHERE id = ?");
+    this.#within = database.prepare(`
+      SELECT id FROM session
+      WHERE ended IS NULL AND until > $now AND EXISTS (SELECT 1 FROM json_each(scopes) WHERE value = $scope)`);
+    this.#prove = database.prepare("UPDATE session SET proved_at = ? WHERE id = ?");
     this.#endSession = database.prepare("UPDATE session SET ended = ? WHERE id = ?");
     this.#setOpeningRun = database.prepare("UPDATE session SET opening_run = ? WHERE id = ?");
     this.#insertRun = database.prepare("INSERT INTO run (id, session, template, opened) VALUES (?, ?, ?, ?)");
@@ -60,20 +68,32 @@ export class Sessions {
   open(now: Instant, opening: SessionOpening): SessionRecord {
     this.#refuseSpent(now, opening.token);
     const { id, handleDigest, peer, cgroup, until, identity } = opening;
-    this.#insertSession.run(id, handleDigest, peer, cgroup, until, identity, opening.event.workload);
-    this.#insertToken.run(opening.token.key, id, opening.token.forgetAfter);
-    return { id, peer, cgroup, until, ended: false, identity };
+    const { workload } = opening.event;
+    const scopes = JSON.stringify(opening.scopes);
+    this.#insertSession.run({ id, handleDigest, peer, cgroup, until, now, identity, scopes, workload });
+    this.#insertToken.run(opening.token.key, id, 0, opening.token.forgetAfter);
+    return { id, peer, cgroup, until, provedAt: now, ended: false, identity };
   }
 
-  /** One more token under a session that is there. Throws `token-spent`. */
-  spend(now: Instant, token: TokenSpent, session: string): void {
+  /** One more token under a session that is there, which was proved by it. Throws `token-spent`. */
+  renew(now: Instant, token: TokenSpent, session: string): void {
     this.#refuseSpent(now, token);
-    this.#insertToken.run(token.key, session, token.forgetAfter);
+    this.#insertToken.run(token.key, session, 1, token.forgetAfter);
+    this.#prove.run(now, session);
+  }
+
+  /** Whether the token did so before. */
+  isRenewal(tokenKey: string, session: string): boolean {
+    return this.#findRenewal.get(tokenKey, session) !== undefined;
   }
 
   #refuseSpent(now: Instant, token: TokenSpent): void {
     this.#forgetTokens.run(now - forgetMargin);
-    if (this.#findToken.get(token.key) !== undefined) throw new BrokerError("token-spent");
+    if (this.isSpent(token.key)) throw new BrokerError("token-spent");
+  }
+
+  isSpent(tokenKey: string): boolean {
+    return this.#findToken.get(tokenKey) !== undefined;
   }
 
   spentTokens(now: Instant, { after, limit }: SpentTokensQuery): readonly SpentToken[] {
@@ -85,15 +105,28 @@ export class Sessions {
 
   /** Throws `session-unknown` and `session-ended`. */
   alive(now: Instant, id: string): SessionRecord {
-    const session = record(rowOf(this.#byId.get(id)));
-    if (session === undefined) throw new BrokerError("session-unknown");
-    if (session.ended || session.until <= now) throw new BrokerError("session-ended");
+    const session = this.#notEnded(id);
+    if (session.until <= now) throw new BrokerError("session-ended");
     return session;
   }
 
-  /** Throws `session-ended` when the run is over, or is not of this session. */
-  aliveRun(run: string, session: string): void {
-    if (this.#aliveRun.get(run, session) === undefined) throw new BrokerError("session-ended", "the run has ended");
+  /** The session of a run that goes on, past `until` too. Throws `session-unknown`, and `session-ended` for either, or a run of another session. */
+  goingOn(run: string, id: string): SessionRecord {
+    const session = this.#notEnded(id);
+    if (this.#aliveRun.get(run, id) === undefined) throw new BrokerError("session-ended", "the run has ended");
+    return session;
+  }
+
+  #notEnded(id: string): SessionRecord {
+    const session = record(rowOf(this.#byId.get(id)));
+    if (session === undefined) throw new BrokerError("session-unknown");
+    if (session.ended) throw new BrokerError("session-ended");
+    return session;
+  }
+
+  /** Those that still open something and that containment reaches by this scope. */
+  within(now: Instant, scope: string): readonly string[] {
+    return this.#within.all({ now, scope }).map((values) => new Row(values).text("id"));
   }
 
   find(handleDigest: string): SessionRecord | undefined {
@@ -106,9 +139,7 @@ export class Sessions {
 
   /** `unspent` also frees the token: the session came to nothing, so the job may try again with what it has. */
   end(id: string, why: SessionEnd): void {
-    const session = record(rowOf(this.#byId.get(id)));
-    if (session === undefined) throw new BrokerError("session-unknown");
-    if (session.ended) throw new BrokerError("session-ended");
+    this.#notEnded(id);
     this.#endSession.run(why, id);
     if (why === "unspent") this.#freeToken.run(id);
   }
@@ -149,6 +180,7 @@ function record(row: Row | undefined): SessionRecord | undefined {
     peer: row.whole("peer"),
     cgroup: row.textOrNull("cgroup"),
     until: row.whole("until"),
+    provedAt: row.whole("proved_at"),
     ended,
     identity: row.text("identity"),
   };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Code } from "../../../src/errors.ts";
 import type { Event } from "../../../src/ledger/entry.ts";
-import { aRenewal, aSession, denied, failed, issued, noon, opening, runEnded, within } from "../../ledger/fixture.ts";
+import { aRenewal, aRun, aSession, denied, failed, issued, noon, opening, runEnded, within } from "../../ledger/fixture.ts";
 import { begin, type LedgerUnderTest } from "./under-test.ts";
 
 /** What goes on while a run lasts: fresh tokens, and deliveries that a fence can still stop. */
@@ -21,22 +21,86 @@ export function renewalsPromises(under: () => LedgerUnderTest): void {
       await expect(ledger().openSession(aSession({ token: "fresh" }))).rejects.toMatchObject({ code: "token-spent" });
     });
 
-    test("takes a token once, of fifty that race with it", async () => {
+    test("proves its session from then on, for a run that goes on and for one that is about to begin", async () => {
+      const opened = aSession();
+      const { session, run } = await begin(ledger(), { session: opening(opened) });
+      const provedAt = async () => (await ledger().findSession(opened.handleDigest))?.provedAt;
+      expect(await provedAt()).toBe(noon);
+      for (const [about, span] of [
+        [run, 1_000],
+        [null, 2_000],
+      ] as const) {
+        under().clock.advance(1_000);
+        expect(await ledger().renew(aRenewal(session, about))).toMatchObject({ id: session, provedAt: noon + span });
+        expect(await provedAt()).toBe(noon + span);
+      }
+      under().clock.advance(-2_000);
+      expect((await ledger().begin(aRun({ session: within(session) }))).session.provedAt).toBe(noon + 2_000);
+    });
+
+    test("with a token that renewed this session before is the same proof again: no entry, and none newer", async () => {
       const { session, run } = await begin(ledger());
-      const race = await Promise.allSettled(Array.from({ length: 50 }, () => ledger().renew(aRenewal(session, run, "fresh"))));
+      const other = await begin(ledger(), { session: within(session) });
+      await ledger().renew(aRenewal(session, run, "fresh"));
+      const { size } = await ledger().status();
+      under().clock.advance(1_000);
+      for (const about of [run, other.run, null])
+        expect(await ledger().renew(aRenewal(session, about, "fresh"))).toMatchObject({ id: session, provedAt: noon });
+      under().clock.advance(-1_000);
+      expect((await ledger().status()).size).toBe(size);
+    });
+
+    test("of fifty with one token, by two runs of a session, is one entry, and every one is told so", async () => {
+      const { session, run } = await begin(ledger());
+      const other = await begin(ledger(), { session: within(session) });
+      const runs = Array.from({ length: 50 }, (_, n) => (n % 2 === 0 ? run : other.run));
+      await Promise.all(runs.map((about) => ledger().renew(aRenewal(session, about, "fresh"))));
+      expect(await kindsAbout(session)).toHaveLength(1);
+    });
+
+    test("with one token is good for one of fifty sessions that race with it", async () => {
+      const begun = await Promise.all(Array.from({ length: 50 }, () => begin(ledger())));
+      const race = await Promise.allSettled(begun.map(({ session, run }) => ledger().renew(aRenewal(session, run, "fresh"))));
       expect(race.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    });
+
+    test("of a run that goes on is good past its session's time, and one for a new run is not", async () => {
+      const { session, run } = await begin(ledger());
+      under().clock.advance(3_600_000);
+      await ledger().renew(aRenewal(session, run));
+      await expect(ledger().renew(aRenewal(session, null))).rejects.toMatchObject({ code: "session-ended" });
+      under().clock.advance(-3_600_000);
+    });
+
+    const scopes = ["everything", "shop/web"];
+    const raised = (closed: boolean) => ledger().raiseFence({ scope: "shop/web", closed, who: "ada", why: "drill" });
+    test.each<[string, () => Promise<unknown>]>([
+      ["a fence that is closed", () => raised(true)],
+      ["a fence that was raised and opened again", async () => [await raised(true), await raised(false)]],
+    ])("does not pass %s, not even with a token that renewed before", async (_, contain) => {
+      const { session, run } = await begin(ledger(), { scopes });
+      await ledger().renew({ ...aRenewal(session, run, "fresh"), scopes });
+      await contain();
+      for (const token of ["fresh", "fresher"])
+        for (const about of [run, null]) {
+          const renewal = { ...aRenewal(session, about, token), scopes, fence: 0 };
+          await expect(ledger().renew(renewal)).rejects.toMatchObject({ code: "fenced" });
+        }
+      expect(await ledger().isSpent("fresher")).toBe(false);
     });
 
     type Story = (at: { readonly session: string; readonly run: string }) => unknown;
     test.each<[string, Code, Story]>([
       ["with a token that opened another session", "token-spent", () => ledger().openSession(aSession({ token: "fresh" }))],
       [
-        "with a token that renewed before",
+        "with a token that renewed another session",
         "token-spent",
-        ({ session, run }) => ledger().renew(aRenewal(session, run, "fresh")),
+        async () => {
+          const { session, run } = await begin(ledger());
+          await ledger().renew(aRenewal(session, run, "fresh"));
+        },
       ],
       ["of a session that has ended", "session-ended", ({ session }) => ledger().append([ended(session)])],
-      ["of a session past its time", "session-ended", () => under().clock.advance(3_600_000)],
       ["of a run that has ended", "session-ended", ({ run }) => ledger().append([runEnded(run)])],
     ])("%s is refused, and nothing is written", async (_, code, story) => {
       const { session, run } = await begin(ledger());
@@ -68,6 +132,17 @@ export function renewalsPromises(under: () => LedgerUnderTest): void {
   });
 
   describe("spent tokens", () => {
+    test("are known as such one by one, whatever they were spent for", async () => {
+      const spent = async () => Promise.all(["a", "b", "c"].map((key) => ledger().isSpent(key)));
+      expect(await spent()).toEqual([false, false, false]);
+      const { session, run, leases } = await begin(ledger(), { session: opening(aSession({ token: "a" })) });
+      await ledger().renew(aRenewal(session, run, "b"));
+      await under().restart();
+      expect(await spent()).toEqual([true, true, false]);
+      await ledger().append(leases.map(failed));
+      expect(await spent()).toEqual([false, false, false]);
+    });
+
     test("are told page by page, those that renewed with those that opened, until they are freed or would be forgotten", async () => {
       const { session, run } = await begin(ledger(), { session: opening(aSession({ token: "b" })) });
       await ledger().renew(aRenewal(session, run, "c"));

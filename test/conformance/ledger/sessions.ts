@@ -6,6 +6,7 @@ import {
   aSession,
   failed,
   issued,
+  noon,
   opening,
   type RunParts,
   revoked,
@@ -27,6 +28,7 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
         peer: 1000,
         cgroup: "/system.slice/runner-1.service",
         until: session.until,
+        provedAt: noon,
         ended: false,
         identity: session.identity,
       };
@@ -90,7 +92,7 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
       under().clock.advance(3_600_000);
       await expect(begin(ledger(), { session: within(session) })).rejects.toMatchObject({ code: "session-ended" });
       under().clock.advance(-3_600_000);
-      await ledger().append([{ kind: "session-ended", session, why: "run-over" }]);
+      await ledger().append([{ kind: "session-ended", session, why: "stale" }]);
       await expect(begin(ledger(), { session: within(session) })).rejects.toMatchObject({ code: "session-ended" });
     });
 
@@ -107,6 +109,45 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
       const { run, leases, session } = await begin(ledger());
       await expect(begin(ledger(), { run, session: within(session) })).rejects.toMatchObject({ code: "internal" });
       await expect(begin(ledger(), { leases, session: within(session) })).rejects.toMatchObject({ code: "internal" });
+    });
+  });
+  describe("a session that containment reaches", () => {
+    const raise = (scope: string, closed: boolean) => ledger().raiseFence({ scope, closed, who: "ada", why: "drill" });
+    const scopes = ["all", "workload:shop/web", "job:7", "session:s"];
+    const ended = async () => (await ledger().entries({ limit: 9, kinds: ["session-ended"] })).map(({ event }) => event);
+
+    test.each(scopes)("by %s does not open, and its token is not spent", async (scope) => {
+      await raise(scope, true);
+      const { size } = await ledger().status();
+      await expect(ledger().openSession(aSession({ token: "t", scopes }))).rejects.toMatchObject({ code: "fenced" });
+      expect([(await ledger().status()).size, await ledger().isSpent("t")]).toEqual([size, false]);
+      await raise(scope, false);
+      await ledger().openSession(aSession({ token: "t", scopes }));
+    });
+
+    test.each(scopes)("by %s is ended with it, so that its handle opens nothing once that is opened again", async (scope) => {
+      const session = aSession({ scopes });
+      const other = aSession({ scopes: ["workload:shop/api"] });
+      for (const each of [session, other]) await ledger().openSession(each);
+      await raise(scope, true);
+      expect(await ended()).toEqual([{ kind: "session-ended", session: session.id, why: "contained" }]);
+      await raise(scope, true);
+      await raise(scope, false);
+      await under().restart();
+      expect((await ledger().findSession(session.handleDigest))?.ended).toBe(true);
+      expect((await ledger().findSession(other.handleDigest))?.ended).toBe(false);
+      await expect(begin(ledger(), { session: within(session.id) })).rejects.toMatchObject({ code: "session-ended" });
+      await begin(ledger(), { session: within(other.id) });
+      expect(await ended()).toHaveLength(1);
+    });
+
+    test("is not ended when a scope is opened, nor when its own time is over", async () => {
+      await ledger().openSession(aSession({ scopes }));
+      await raise("all", false);
+      under().clock.advance(3_600_000);
+      await raise("all", true);
+      under().clock.advance(-3_600_000);
+      expect(await ended()).toEqual([]);
     });
   });
   describe("fences", () => {

@@ -2,7 +2,8 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { BrokerError } from "../../../src/errors.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
-import { compileProfiles, identifyingClaims, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { identifyingClaims } from "../../../src/identity/issuers/ids.ts";
+import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
 import { noHistory } from "../../../src/identity/keys/key-history.ts";
 import { issuerFetch } from "../../../src/identity/keys/network.ts";
 import { createVerifier, type Verifier, type VerifierParts } from "../../../src/identity/verify.ts";
@@ -35,6 +36,7 @@ export interface Stage extends AsyncDisposable {
 }
 
 const discoveredKey = rsaKey("d1");
+const poisonedFile = "/etc/mayfly/poisoned.jwks";
 
 /** The issuers of the stage as mayfly.yaml has them. */
 export function stageConfig(urls: Readonly<Record<Misbehaving, string>>) {
@@ -70,7 +72,8 @@ export function stageConfig(urls: Readonly<Record<Misbehaving, string>>) {
       ...generic,
       url: issuers.poisoned,
       algorithms: ["RS256", "ES256", "EdDSA"],
-      jwks: { keys: servedWeakKeys.map(written) },
+      // Written out, they would not load.
+      jwks: { file: poisonedFile },
     },
     shared: { ...generic, url: issuers.shared, audience: `${audience}/shared`, ...inline(keys.shared) },
     sharing: { ...generic, url: issuers.sharing, audience: `${audience}/sharing`, ...inline(keys.shared) },
@@ -105,7 +108,10 @@ export async function openStage(make: MakeVerifier = createVerifier): Promise<St
       if (!Object.values(urls).some((own) => url.startsWith(own))) fetches += 1;
       return issuerFetch(url, options);
     },
-    readFile: () => Promise.reject(new Error("no file is named")),
+    readFile: (path) =>
+      path === poisonedFile
+        ? Promise.resolve(Buffer.from(JSON.stringify({ keys: servedWeakKeys.map(written) })))
+        : Promise.reject(new Error("no other file is named")),
     clock: new ManualClock(now),
     history: noHistory,
   });

@@ -1,21 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { BrokerError } from "../../../src/errors.ts";
 import { isOf } from "../../../src/identity/chosen.ts";
-import { compileProfiles, identifyingClaims, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
+import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
 import { presetNames, presets } from "../../../src/identity/presets/presets.ts";
 import type { Profile } from "../../../src/identity/profile.ts";
-import { rsaKey } from "../issuer.ts";
-
-const audience = "https://broker.example";
-const generic = { url: "https://ci.example", audience, workload: ["project_id"], job: ["job_id"] };
-const github = { preset: "github", audience };
-const spiffe = { preset: "spiffe", url: "spiffe://example.org", audience, jwks: { file: "/etc/mayfly/bundle.json" } };
-const key = rsaKey("k1").jwk;
-
-function flaws(issuer: unknown, name = "ci"): string {
-  const parsed = issuersSchema.safeParse({ [name]: issuer });
-  return parsed.success ? "" : parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ");
-}
+import { audience, flaws, generic, github, key, spiffe } from "./written.ts";
 
 function profileOf(issuer: unknown): Profile {
   const [profile] = compileProfiles(issuersSchema.parse({ ci: issuer }), (path) => `the text of ${path}`);
@@ -36,7 +25,11 @@ describe("issuers that load", () => {
     ["GitLab on a host of one's own", { preset: "gitlab", url: "https://gitlab.example.com:8443/gitlab", audience }],
     ["Buildkite", { preset: "buildkite", audience }],
     ["CircleCI", { preset: "circleci", url: "https://oidc.circleci.com/org/5034460f-c7c4-4c43-9457-de07e2029e7b", audience }],
-    ["Jenkins", { preset: "jenkins", url: "https://jenkins.example.com/job/shop/oidc", audience }],
+    ["a Jenkins folder", { preset: "jenkins", url: "https://jenkins.example.com/oidc/job/at%20the%20top/job/shop", audience }],
+    [
+      "a folder of a Jenkins below a path, over plain http nearby",
+      { preset: "jenkins", url: "http://10.0.0.8:8080/ci/oidc/job/shop", audience, allow_private: true },
+    ],
     [
       "Bitbucket",
       { preset: "bitbucket", url: "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", audience },
@@ -64,28 +57,39 @@ describe("issuers that load", () => {
       { preset: "kubernetes", url: "https://x.oic.prod-aks.azure.com/t/u/", audience },
     ],
     [
-      "a cluster's own API server",
+      "a cluster that shows its keys to its own alone",
       {
         preset: "kubernetes",
-        url: "https://kubernetes.default.svc",
+        url: "https://kubernetes.default.svc.cluster.local",
         audience,
+        jwks: { url: "https://kubernetes.default.svc/openid/v1/jwks" },
         ca: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
         bearer: "/var/run/secrets/kubernetes.io/serviceaccount/token",
         allow_private: true,
       },
     ],
+    ["a cluster at an IPv6 address", { preset: "kubernetes", url: "https://[fd00::1]:6443", audience, allow_private: true }],
     ["SPIFFE with a bundle's file", spiffe],
+    ["SPIFFE with an audience that is a SPIFFE ID", { ...spiffe, audience: "spiffe://example.org/mayfly" }],
     ["SPIFFE with a bundle's endpoint", { ...spiffe, jwks: { url: "https://spire.example.org/bundle" } }],
     ["HCP Terraform", { preset: "hcp-terraform", audience }],
     ["Terraform Enterprise", { preset: "hcp-terraform", url: "https://tfe.example.com", audience }],
     ["Nomad", { preset: "nomad", url: "https://nomad.example.com", audience }],
     ["a path and a slash at the end", { ...generic, url: "https://oic.example/tenant/user/" }],
     ["plain http that is allowed", { ...generic, url: "http://127.0.0.1:8080", allow_private: true }],
+    ["plain http on this host, by its name", { ...generic, url: "http://localhost:8080", allow_private: true }],
+    ["a private address that nobody goes to", { ...generic, url: "https://10.0.0.1", jwks: { file: "/etc/mayfly/ci.jwks" } }],
+    ["a private address, its keys written out", { ...generic, url: "http://10.0.0.1", jwks: { keys: [key] } }],
+    [
+      "a private address, its keys elsewhere",
+      { ...generic, url: "https://10.0.0.1", jwks: { url: "https://ci.example/keys" } },
+    ],
     ["plain http that is allowed, in no preset's form", { ...github, url: "http://127.0.0.1:8080", allow_private: true }],
     ["a private address that is allowed", { ...generic, url: "https://10.0.0.1", allow_private: true }],
     ["keys from a file", { ...generic, jwks: { file: "/etc/mayfly/ci.jwks" } }],
     ["keys from a URL", { ...generic, jwks: { url: "https://ci.example/keys?v=2" } }],
     ["keys written out", { ...generic, jwks: { keys: [key] } }],
+    ["keys written out, some of them for other ends", { ...generic, jwks: { keys: [key, { ...key, use: "enc" }] } }],
     ["keys by discovery, said", { ...generic, jwks: "discovery" }],
     ["an authority", { ...generic, ca: "/etc/mayfly/ca.pem" }],
     ["trust by a claim", { ...generic, trust: { protected: { ref_protected: "true" } } }],
@@ -95,6 +99,7 @@ describe("issuers that load", () => {
     ],
     ["the largest skew", { ...generic, skew: "60s" }],
     ["the longest hold", { ...generic, hold: "24h" }],
+    ["no hold", { ...generic, hold: "0s" }],
     ["a fresh token every minute", { ...generic, fresh: "1m" }],
     ["every algorithm", { ...generic, algorithms: ["RS256", "PS512", "ES384", "EdDSA"] }],
   ])("%s", (_, issuer) => {
@@ -106,17 +111,67 @@ describe("issuers that do not", () => {
   it.each<[string, unknown, string]>([
     ["no audience", { ...generic, audience: undefined }, "ci.audience"],
     ["a list of audiences", { ...generic, audience: ["a", "b"] }, "ci.audience"],
-    ["an audience of everybody's", { ...generic, audience: "sts.amazonaws.com" }, "choose one that only this broker has"],
+    ["plain http", { ...generic, url: "http://ci.example" }, "ci.url: plain http is for localhost and private addresses alone"],
     [
-      "an audience that Azure DevOps never writes",
-      {
-        preset: "azure-devops",
-        url: "https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6",
-        audience,
-      },
-      "ci.audience: these tokens can only be made for api://AzureADTokenExchange",
+      "plain http at a public address, beside allow_private",
+      { ...generic, url: "http://93.184.216.34", allow_private: true },
+      "ci.url: plain http is for localhost and private addresses alone",
     ],
-    ["plain http", { ...generic, url: "http://ci.example" }, "ci.url: plain http needs allow_private: true"],
+    [
+      "plain http by a name, beside allow_private",
+      { ...generic, url: "http://ci.internal", allow_private: true },
+      "ci.url: plain http is for localhost and private addresses alone",
+    ],
+    [
+      "plain http nearby",
+      { ...generic, url: "http://127.0.0.1" },
+      "ci.url: an issuer at a private address needs allow_private",
+    ],
+    [
+      "keys over plain http at a public address, beside allow_private",
+      { ...generic, jwks: { url: "http://ci.example/keys" }, allow_private: true },
+      "ci.jwks: plain http is for localhost and private addresses alone",
+    ],
+    [
+      "https's own port, which no iss has",
+      { ...generic, url: "https://ci.example:443" },
+      "ci.url: write the issuer's URL exactly",
+    ],
+    ["a host with an empty label", { ...generic, url: "https://ci..example" }, "ci.url: write the issuer's URL exactly"],
+    ["a host with a dot at its end", { ...generic, url: "https://ci.example./" }, "ci.url: write the issuer's URL exactly"],
+    ["a host in capitals", { ...generic, url: "https://CI.example" }, "ci.url: write the issuer's URL exactly"],
+    [
+      "an address in octal",
+      { ...generic, url: "https://0127.0.0.1", allow_private: true },
+      "ci.url: write the issuer's URL exactly",
+    ],
+    ["a path that climbs", { ...generic, url: "https://ci.example/a/../b" }, "ci.url: write the issuer's URL exactly"],
+    ...(
+      [
+        ["github", "https://token.actions.githubusercontent.com"],
+        ["github", "https://token.actions.githubusercontent.com/octocorp"],
+        ["github", "https://token.actions.octocorp.ghe.com"],
+        ["github", "https://github.example.com/_services/token"],
+        ["gitlab", "https://gitlab.com"],
+        ["buildkite", "https://agent.buildkite.com"],
+        ["circleci", "https://oidc.circleci.com/org/5034460f-c7c4-4c43-9457-de07e2029e7b"],
+        ["jenkins", "https://jenkins.example.com/oidc/job/shop"],
+        ["bitbucket", "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc"],
+        ["azure-devops", "https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6"],
+        ["azure-devops-entra", "https://login.microsoftonline.com/ff882432-09b0-437b-bd22-ca13c0037ded/v2.0"],
+        ["forgejo", "https://codeberg.org/api/actions"],
+        ["google", "https://accounts.google.com"],
+        ["kubernetes", "https://oidc.eks.eu-central-1.amazonaws.com/id/ABC"],
+        ["hcp-terraform", "https://app.terraform.io"],
+      ] as const
+    ).flatMap(([owner, url]): [string, unknown, string][] => [
+      [`${owner}'s issuer by hand, ${url}`, { ...generic, url }, `ci.url: tokens from there are read by the preset ${owner}`],
+      [
+        `${owner}'s issuer by Nomad's preset, ${url}`,
+        { preset: "nomad", url, audience },
+        `ci.url: tokens from there are read by the preset ${owner}`,
+      ],
+    ]),
     ["loopback", { ...generic, url: "https://127.0.0.1" }, "ci.url: an issuer at a private address needs allow_private: true"],
     ["loopback as IPv6", { ...generic, url: "https://[::1]" }, "needs allow_private: true"],
     ["a file as issuer", { ...generic, url: "file:///etc/passwd" }, "reached by https"],
@@ -131,9 +186,35 @@ describe("issuers that do not", () => {
     ["a lifetime without a unit", { ...generic, max_lifetime: 300 }, "ci.max_lifetime"],
     ["a hold of two days", { ...generic, hold: "2d" }, "ci.hold: a new key waits 24h at most"],
     ["a fresh token every second", { ...generic, fresh: "1s" }, "ci.fresh: a fresh token is asked for every 1m to 24h"],
-    ["generic without workload", { ...generic, workload: undefined }, "ci.workload: name the claims"],
-    ["generic without job", { ...generic, job: undefined }, "ci.job: name the claims"],
-    ["no ids in workload", { ...generic, workload: [] }, "ci.workload"],
+    ...(
+      [
+        ["gitlab", undefined],
+        ["jenkins", "https://jenkins.example.com/oidc/job/shop"],
+        ["bitbucket", "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc"],
+        ["hcp-terraform", undefined],
+      ] as const
+    ).map(([preset, url]): [string, unknown, string] => [
+      `fresh tokens of ${preset}, whose jobs have one`,
+      { preset, url, audience, fresh: "10m" },
+      `ci.fresh: a job of ${preset} has one token for as long as it runs, and could never bring another`,
+    ]),
+    ["a key that is empty", { ...generic, jwks: { keys: [{}] } }, "ci.jwks: none of these keys can verify"],
+    [
+      "a private key",
+      { ...generic, jwks: { keys: [{ ...key, d: "AQAB" }] } },
+      "ci.jwks: key 1: its private part was published",
+    ],
+    [
+      "a private key beside a good one, for other ends",
+      { ...generic, jwks: { keys: [key, { ...key, use: "enc", d: "AQAB" }] } },
+      "ci.jwks: key 2: a private one",
+    ],
+    [
+      "a weak key beside a good one",
+      { ...generic, jwks: { keys: [key, { ...key, e: "AQ" }] } },
+      "ci.jwks: key 2: an RSA key with",
+    ],
+    ["keys for other ends alone", { ...generic, jwks: { keys: [{ ...key, use: "enc" }] } }, "ci.jwks: none of these keys can"],
     ["trust for everybody", { ...generic, trust: { protected: {} } }, "an empty rule would trust every token"],
     ["trust by a number", { ...generic, trust: { protected: { a: 1 } } }, "ci.trust.protected.a"],
     ["trust called unknown", { ...generic, trust: { unknown: { a: "b" } } }, "ci.trust"],
@@ -147,11 +228,7 @@ describe("issuers that do not", () => {
     ["a key set that is a path", { ...generic, jwks: "/etc/mayfly/ci.jwks" }, "ci.jwks: write discovery, { file: /PATH }"],
     ["keys from two places", { ...generic, jwks: { file: "/a", url: "https://ci.example" } }, "ci.jwks: write discovery"],
     ["no keys", { ...generic, jwks: { keys: [] } }, "ci.jwks"],
-    [
-      "keys over plain http",
-      { ...generic, jwks: { url: "http://ci.example/keys" } },
-      "ci.jwks: plain http needs allow_private",
-    ],
+    ["keys over plain http", { ...generic, jwks: { url: "http://ci.example/keys" } }, "ci.jwks: plain http is for localhost"],
     [
       "keys at a private address",
       { ...generic, jwks: { url: "https://10.0.0.1/keys" } },
@@ -184,6 +261,12 @@ describe("issuers that do not", () => {
       "ci.url: the spiffe form is spiffe://TRUST-DOMAIN",
     ],
     ["a trust domain as a web address", { ...spiffe, url: "https://example.org" }, "ci.url: the spiffe form is"],
+    ["a trust domain as a plain web address", { ...spiffe, url: "http://anything" }, "ci.url: the spiffe form is"],
+    [
+      "a trust domain as a web address nearby",
+      { ...spiffe, url: "http://127.0.0.1", allow_private: true },
+      "ci.url: the spiffe form is",
+    ],
     ["an unknown key", { ...generic, audiences: [] }, "Unrecognized key"],
     ["a token of 17 KiB", { ...generic, max_size: 17_000 }, "ci.max_size"],
   ])("%s", (_, issuer, why) => {
@@ -213,8 +296,17 @@ describe("issuers that do not", () => {
     ["forgejo", "https://codeberg.org"],
     ["google", "https://accounts.google.com/"],
     ["hcp-terraform", "https://app.terraform.io/"],
+    ["jenkins", "https://jenkins.example.com/oidc"],
+    ["jenkins", "https://jenkins.example.com/job/shop/oidc"],
+    ["jenkins", "https://jenkins.example.com/oidc/job/shop/"],
+    ["jenkins", "https://keys.example.com"],
   ] as const)("%s at %s, which says the form", (preset, url) => {
     expect(flaws({ preset, url, audience })).toContain(`ci.url: the ${preset} form is ${presets[preset].issuer.form}`);
+  });
+
+  it("the root of a Jenkins over plain http nearby, which says the form", () => {
+    const root = { preset: "jenkins", url: "http://127.0.0.1:8080/oidc", audience, allow_private: true };
+    expect(flaws(root)).toContain("every job may use one of https://JENKINS/oidc, and say that it is another");
   });
 
   it("two names for one issuer", () => {
@@ -266,7 +358,8 @@ describe("a profile", () => {
 
   it("has mayfly.yaml's word where it says one", () => {
     const written = { max_lifetime: "5m", max_age: "1m", max_size: 4096, algorithms: ["ES256"], hold: "1h", fresh: "10m" };
-    expect(profileOf({ ...github, ...written, job: ["run_id"], jti: "absent", required: ["environment"] })).toMatchObject({
+    const ids = { workload: ["repository_id", "enterprise_id"], job: ["run_id", "run_attempt"] };
+    expect(profileOf({ ...github, ...written, ...ids, jti: "absent", required: ["environment"] })).toMatchObject({
       maxLifetime: 300_000,
       maxAge: 60_000,
       maxSize: 4096,
@@ -274,9 +367,9 @@ describe("a profile", () => {
       hold: 3_600_000,
       fresh: 600_000,
       jti: "absent",
-      job: ["run_id"],
-      jobWhereSent: [],
-      required: ["ref", "event_name", "environment", "repository_id", "run_id"],
+      ...ids,
+      jobWhereSent: ["check_run_id"],
+      required: ["ref", "event_name", "environment", "repository_id", "enterprise_id", "run_id", "run_attempt"],
     });
   });
 
@@ -312,26 +405,23 @@ describe("a profile", () => {
     }
   });
 
+  it.each<[string, string, readonly string[]]>([
+    ["kubernetes", "https://k8s.example", ["RS256", "ES256", "ES384", "ES512"]],
+    ["jenkins", "https://jenkins.example.com/oidc/job/shop", ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]],
+  ])("of %s has every algorithm that its keys may have", (preset, url, algorithms) => {
+    expect(profileOf({ preset, url, audience }).algorithms).toEqual(algorithms);
+  });
+
+  it.each<[string, unknown]>([
+    ["left out", generic],
+    ["said to be nothing", { ...generic, hold: "0s" }],
+  ])("holds no new key back where that is %s", (_, issuer) => {
+    expect(profileOf(issuer).hold).toBe(0);
+  });
+
   it("of an issuer takes the tokens with its exact name, whatever their subject", () => {
     const profile = profileOf(generic);
     expect(isOf(profile, { iss: "https://ci.example", sub: "spiffe://example.org/ci" })).toBe(true);
     expect(isOf(profile, { iss: "https://ci.example/", sub: "https://ci.example/" })).toBe(false);
-  });
-});
-
-describe("the claims that identify", () => {
-  it("are the preset's ids and what mayfly.yaml calls a workload, and never names", () => {
-    const circle = { preset: "circleci", url: "https://oidc.circleci.com/org/5034460f-c7c4-4c43-9457-de07e2029e7b", audience };
-    const identifying = identifyingClaims(issuersSchema.parse({ github, generic, circle }));
-    expect(Object.fromEntries(identifying)).toEqual({
-      github: ["repository_id", "repository_owner_id"],
-      generic: ["project_id"],
-      circle: ["oidc.circleci.com/project-id"],
-    });
-  });
-
-  it.each(presetNames.filter((preset) => preset !== "generic"))("of %s always come with its tokens, one at least", (preset) => {
-    const { identifying, workload } = presets[preset];
-    expect(identifying.filter((claim) => workload.includes(claim))).not.toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { discoverKeys } from "../../../src/identity/keys/discover.ts";
 import { readRegularFile } from "../../../src/identity/keys/file.ts";
-import { issuerFetch } from "../../../src/identity/keys/network.ts";
+import { type Fetch, issuerFetch } from "../../../src/identity/keys/network.ts";
 import { troubleOf } from "../../../src/identity/keys/trouble.ts";
 import type { KeySource } from "../../../src/identity/profile.ts";
 import { ecKey } from "../issuer.ts";
@@ -60,12 +60,15 @@ beforeEach(async () => {
   await writeFile(bearer, `${token}\n`);
 });
 
-async function read(source: Partial<Extract<KeySource, { kind: "discovery" }>> | KeySource = {}): Promise<string> {
+async function read(
+  source: Partial<Extract<KeySource, { kind: "discovery" }>> | KeySource = {},
+  fetch: Fetch = issuerFetch,
+): Promise<string> {
   const discovery = { kind: "discovery", authority, allowPrivate: true, bearer, ...source } as const;
   const keys = "kind" in source && source.kind !== undefined ? { ...discovery, ...source } : discovery;
   const profile = { ...profileOf(cluster.url), keys };
   try {
-    const set = await discoverKeys(profile, { fetch: issuerFetch, readFile: readRegularFile }, AbortSignal.timeout(5_000));
+    const set = await discoverKeys(profile, { fetch, readFile: readRegularFile }, AbortSignal.timeout(5_000));
     return [...set.byKid.keys()].join();
   } catch (error) {
     const { kind, why } = troubleOf(error);
@@ -90,10 +93,17 @@ describe("a bearer token for an issuer's keys", () => {
   });
 
   it("is never shown to another server, even though the issuer's document names it", async () => {
-    jwks = `${other.url}/jwks`;
-    expect(await read()).toBe("k");
-    expect(cluster.seen).toEqual(shown.slice(0, 1));
-    expect(other.seen).toEqual([{ path: "/jwks", authorization: undefined }]);
+    jwks = "https://elsewhere.example/jwks";
+    const asked: [url: string, bearer: boolean, allowPrivate: boolean][] = [];
+    const fetch: Fetch = (url, options) => {
+      asked.push([url, options.bearer !== undefined, options.allowPrivate]);
+      return url === jwks ? Promise.resolve(Buffer.from(JSON.stringify({ keys: [key.jwk] }))) : issuerFetch(url, options);
+    };
+    expect(await read({}, fetch)).toBe("k");
+    expect(asked).toEqual([
+      [`${cluster.url}/.well-known/openid-configuration`, true, true],
+      [jwks, false, false],
+    ]);
   });
 
   it("is not shown where none is configured", async () => {
@@ -147,5 +157,23 @@ describe("an issuer at https", () => {
   it("whose document names keys at plain http is refused, even where plain http is allowed", async () => {
     jwks = "http://127.0.0.1:1/jwks";
     expect(await read()).toBe("refused: the discovery document names keys that are not at https");
+  });
+});
+
+describe("an issuer at a private address", () => {
+  it.each([
+    ["another server of its host", () => `${other.url}/jwks`],
+    ["its host by another name", () => cluster.url.replace("127.0.0.1", "localhost")],
+    ["another private host", () => "https://10.255.255.1/jwks"],
+  ])("cannot send the broker to %s", async (_, named) => {
+    jwks = named();
+    expect(await read()).toBe("unreachable: a private address is not allowed");
+    expect(cluster.seen).toEqual(shown.slice(0, 1));
+    expect(other.seen).toEqual([]);
+  });
+
+  it("may have its keys at another one, where mayfly.yaml itself names that", async () => {
+    expect(await read({ kind: "url", url: `${other.url}/jwks`, authority, allowPrivate: true, bearer: undefined })).toBe("k");
+    expect(other.seen).toEqual([{ path: "/jwks", authorization: undefined }]);
   });
 });

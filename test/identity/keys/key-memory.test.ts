@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { type KeyFact, type KeysChanged, keyName } from "../../../src/identity/keys/key-history.ts";
 import { KeyMemory } from "../../../src/identity/keys/key-memory.ts";
+import { keyName } from "../../../src/identity/keys/key-name.ts";
+import { KeyRecord, type KeysChanged } from "../../../src/identity/keys/key-record.ts";
 import type { KnownKey } from "../../../src/identity/keys/keyset.ts";
 import { now } from "../issuer.ts";
 import { ManualClock } from "../manual-clock.ts";
-import { changesOf, minute, recalled } from "./key-rows/stage.ts";
+import { changesOf, historyOf, type KeyFact, minute, recalled } from "./key-rows/stage.ts";
 
 const hour = 60 * minute;
 const key = (kid: string, thumbprint = `print of ${kid}`): KnownKey => ({ kid, thumbprint });
@@ -21,7 +22,7 @@ beforeEach(() => {
 });
 
 function memory(hold = 0, past: readonly KeyFact[] = [], issuer = "ci"): KeyMemory {
-  return new KeyMemory({ issuer, hold, clock, history: { past, record: (changed) => void records.push(changed) } });
+  return new KeyMemory({ issuer, hold, clock, history: historyOf(past, records) });
 }
 
 describe("a set that was read", () => {
@@ -171,16 +172,16 @@ describe("a hold", () => {
 });
 
 describe("an issuer that changes its mind all day", () => {
-  it("gets 20 entries at once and one more every ten minutes; then the difference since the last one is told", () => {
+  it("gets 20 entries at once beside its first and one more every ten minutes; then the difference since the last one is told", () => {
     const remembers = memory();
     for (let nth = 0; nth < 1_000; nth += 1) remembers.learn([key(`k${nth}`)]);
     const entries = records.filter(({ change }) => change !== "withdrawn").length;
-    expect(entries).toBe(20);
-    expect(records.length).toBeLessThanOrEqual(40);
+    expect(entries).toBe(21);
+    expect(records.length).toBeLessThanOrEqual(41);
     records.length = 0;
     clock.advance(10 * minute);
     for (let nth = 0; nth < 10; nth += 1) remembers.learn([key("last")]);
-    expect(changesOf(records)).toBe("added last, withdrawn k19");
+    expect(changesOf(records)).toBe("added last, withdrawn k20");
   });
 
   it("cannot use up what its keys may be told with by coming and going", () => {
@@ -196,15 +197,97 @@ describe("an issuer that changes its mind all day", () => {
     expect(changesOf(records)).toContain("added b");
   });
 
-  it("is not remembered without end, and what is forgotten counts as new", () => {
-    const remembers = memory(1);
-    remembers.learn([a]);
-    for (let nth = 0; nth < 3_000; nth += 1) {
-      remembers.learn([key(`k${nth}`)]);
-      clock.advance(2);
+  it("is told in small pieces: the number of the others at once, and each of them in time", () => {
+    const remembers = memory();
+    const set = (from: number) => Array.from({ length: 100 }, (_, nth) => key(`k${from + nth}`));
+    remembers.learn(set(0));
+    expect(records).toMatchObject([{ change: "first", keys: { length: 100 }, why: null }]);
+    records.length = 0;
+    for (let times = 0; times < 12; times += 1) remembers.learn(set(100));
+    expect(records.slice(0, 2)).toMatchObject([
+      { change: "added", keys: set(100).slice(0, 8), why: "92 more are not recorded yet" },
+      { change: "withdrawn", keys: set(0).slice(0, 8), why: "92 more are not recorded yet" },
+    ]);
+    expect(records.filter(({ change }) => change === "added").flatMap(({ keys }) => keys)).toEqual(set(100).slice(0, 96));
+    remembers.learn(set(100));
+    expect(records.at(-1)).toMatchObject({ change: "withdrawn", keys: { length: 4 }, why: null });
+    records.length = 0;
+    remembers.learn(set(100));
+    expect(records).toEqual([]);
+  });
+
+  it("fills neither the ledger nor memory in a day, though all of its hundred keys are others each time", () => {
+    const remembers = memory(hour);
+    for (let nth = 0; nth < 360; nth += 1) {
+      remembers.learn(Array.from({ length: 100 }, (_, one) => key(`${"k".repeat(40)}${nth}-${one}`, "t".repeat(43))));
+      clock.advance(4 * minute);
     }
-    remembers.learn([key("k2999"), a]);
-    expect(remembers.heldUntil(key("k2999"))).toBeUndefined();
-    expect(remembers.heldUntil(a)).toBeDefined();
+    const bytes = records.reduce((sum, changed) => sum + JSON.stringify(changed).length, 0);
+    expect(bytes).toBeLessThan(1024 * 1024);
+    expect(records.length).toBeLessThanOrEqual(1 + 3 * (20 + 144));
+  });
+
+  it("is not remembered without end, and what is forgotten counts as new", () => {
+    const record = new KeyRecord();
+    const change = (kind: "first" | "added" | "withdrawn", one: KnownKey, at: number) =>
+      record.apply({ issuer: "ci", change: kind, keys: [one], why: null }, at);
+    change("first", a, now);
+    change("withdrawn", a, now);
+    for (let nth = 0; nth < 1_100; nth += 1) {
+      change("added", key(`k${nth}`), now + nth);
+      change("withdrawn", key(`k${nth}`), now + nth + 2);
+    }
+    const later = now + 10_000;
+    expect(record.endOfHold(keyName("ci", key("k1099")), 1, later)).toBeLessThan(later);
+    expect(record.endOfHold(keyName("ci", a), 1, later)).toBe(later + 1);
+  });
+});
+
+describe("a held key that is taken away", () => {
+  /** So much of the allowance is used up that a change is not told by itself. */
+  const busy = (remembers: KeyMemory, always: readonly KnownKey[]) => {
+    for (let nth = 0; nth < 40; nth += 1) remembers.learn([...always, key(`noise${nth}`)]);
+  };
+
+  it.each<[string, readonly KnownKey[]]>([
+    ["withdrawn", [a]],
+    ["replaced by another of the same id", [a, key("b", "another")]],
+  ])("and %s while its issuer may tell nothing more is on record as gone, and is held anew after a restart", (_, meanwhile) => {
+    const first = memory(hour);
+    first.learn([a]);
+    first.learn([a, b]);
+    busy(first, [a, b]);
+    first.learn([...meanwhile, key("noise39")]);
+    expect(records.filter(({ change, keys }) => change === "withdrawn" && keys.some(({ kid }) => kid === "b"))).toHaveLength(1);
+    const past = recalled(records.splice(0), now);
+    clock.advance(hour + 1);
+    const after = memory(hour, past);
+    after.learn([a, b]);
+    expect(after.heldUntil(b)).toBe(now + 2 * hour + 1);
+    expect(after.heldUntil(a)).toBeUndefined();
+  });
+
+  it("is on record as gone however many there are of them", () => {
+    const remembers = memory(hour);
+    const many = Array.from({ length: 60 }, (_, nth) => key(`held${nth}`));
+    remembers.learn([a]);
+    for (let times = 0; times < 10; times += 1) remembers.learn([a, ...many]);
+    records.length = 0;
+    remembers.learn([a]);
+    expect(records).toMatchObject([{ change: "withdrawn", keys: { length: 60 }, why: null }]);
+  });
+
+  it("is held for as long as it is not on record at all", () => {
+    const remembers = memory(hour);
+    remembers.learn([a]);
+    busy(remembers, [a]);
+    remembers.learn([a, b]);
+    expect(changesOf(records)).not.toContain("added b");
+    clock.advance(9 * minute);
+    expect(remembers.heldUntil(b)).toBe(clock.now() + hour);
+    clock.advance(minute);
+    remembers.learn([a, b]);
+    expect(changesOf(records)).toContain("added b");
+    expect(remembers.heldUntil(b)).toBe(clock.now() + hour);
   });
 });

@@ -102,10 +102,34 @@ export function endlessInformation(pause = 50): Answer {
   return onWire((socket) => every(pause, socket, () => socket.write("HTTP/1.1 103 Early Hints\r\n\r\n")));
 }
 
+/** The same as fast as it is taken; `sent` hears how many bytes left. */
+export function floodOfInformation(head: string, sent: (bytes: number) => void = () => undefined): Answer {
+  const many = Buffer.from(`${head}\r\n\r\n`.repeat(2_000));
+  return onWire((socket) => pourOn(socket, many, sent));
+}
+
+/** A body of one byte after the other, each in a frame of its own: six times as long on the wire as what is read of it. */
+export function tinyChunks(sent: (bytes: number) => void = () => undefined): Answer {
+  const many = Buffer.from("1\r\n1\r\n".repeat(2_000));
+  return onWire((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+    pourOn(socket, many, sent);
+  });
+}
+
+function pourOn(socket: Socket, many: Buffer, sent: (bytes: number) => void): void {
+  if (socket.destroyed) return;
+  sent(many.length);
+  const next = (): void => pourOn(socket, many, sent);
+  if (socket.write(many)) setImmediate(next);
+  else socket.once("drain", next);
+}
+
 function onWire(speak: (socket: Socket) => void): Answer {
   return (_, response) => {
     const { socket } = response;
     response.detachSocket(socket as Socket);
+    socket?.on("error", () => undefined);
     if (socket !== null) speak(socket);
   };
 }

@@ -1,8 +1,8 @@
 import { createServer } from "node:https";
 import { type AddressInfo, isIP } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type FetchOptions, fetchOver, isPrivate, issuerFetch } from "../../../src/identity/keys/network.ts";
-import { atMost } from "../../../src/identity/keys/resolve.ts";
+import { isForbidden, isPrivate } from "../../../src/identity/keys/addresses.ts";
+import { type FetchOptions, fetchOver, issuerFetch } from "../../../src/identity/keys/network.ts";
 import { startIssuer, type TestIssuer } from "../issuer.ts";
 import { selfSigned } from "./certificate.ts";
 
@@ -73,43 +73,24 @@ describe("the metadata service of a cloud", () => {
     "http://[::ffff:169.254.169.254]/",
     "http://2852039166/",
     "http://0xa9fea9fe/",
+    "http://[64:ff9b::169.254.169.254]/",
+    "http://[2002:a9fe:a9fe::1]/",
+    "http://[fd00:ec2::254]/latest/meta-data/",
+    "http://[fd20:ce::254]/computeMetadata/v1/",
+    "http://[fd00:c1::a9fe:a9fe]/opc/v2/",
+    "http://100.100.100.200/latest/meta-data/",
+    "http://168.63.129.16/",
   ])("is not asked at %s even where private addresses are allowed", async (url) => {
-    await expect(issuerFetch(url, options({ allowPrivate: true }))).rejects.toThrow("a link-local address is not allowed");
+    await expect(issuerFetch(url, options({ allowPrivate: true }))).rejects.toThrow(
+      "a link-local address or a metadata service is not allowed",
+    );
   });
 
   it("is not asked by a name that resolves to it", async () => {
     const fetch = fetchOver(() => Promise.resolve([{ address: "169.254.169.254", family: 4 }]));
     await expect(fetch("http://metadata.example/", options({ allowPrivate: true }))).rejects.toThrow(
-      "a link-local address is not allowed",
+      "a link-local address or a metadata service is not allowed",
     );
-  });
-});
-
-describe("names", () => {
-  it("are asked for two at a time, and each once for all who want it, so that threads are left for verifying", async () => {
-    const asked: string[] = [];
-    const answers = new Map<string, () => void>();
-    const resolve = atMost(2, (host) => {
-      asked.push(host);
-      return new Promise((answer) => answers.set(host, () => answer([])));
-    });
-    const all = ["a", "a", "b", "c", "a"].map((host) => resolve(host));
-    expect(asked).toEqual(["a", "b"]);
-    answers.get("a")?.();
-    await Promise.all([all[0], all[1], all[4]]);
-    expect(asked).toEqual(["a", "b", "c"]);
-    answers.get("b")?.();
-    answers.get("c")?.();
-    await Promise.all(all);
-    const again = resolve("a");
-    answers.get("a")?.();
-    await again;
-    expect(asked).toEqual(["a", "b", "c", "a"]);
-  });
-
-  it("that cannot be resolved do not use up a place", async () => {
-    const resolve = atMost(1, () => Promise.reject(new Error("no such name")));
-    for (const host of ["a", "b", "a"]) await expect(resolve(host)).rejects.toThrow("no such name");
   });
 });
 
@@ -141,12 +122,51 @@ describe("private addresses", () => {
   ])("%s is one too", (host) => {
     expect(isPrivate(host)).toBe(true);
   });
-  it.each(["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "example.com", "127.0.0.1.example.com"])(
-    "%s is none",
+  it.each([
+    "192.0.0.8",
+    "192.0.2.1",
+    "192.88.99.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    "239.1.1.1",
+    "240.0.0.1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001:2::1",
+    "2001:10::1",
+    "2001:db8::1",
+    "3fff:fff::1",
+    "5f00::1",
+    "64:ff9b:1::1",
+    "64:ff9b::10.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:192.0.2.1",
+    "::ffff:0:10.0.0.1",
+    "::10.0.0.1",
+  ])("%s is what IANA keeps for a special purpose", (host) => {
+    expect(isPrivate(host)).toBe(true);
+  });
+  it.each(["10.0.0.1", "127.0.0.1", "::1", "fd00::1", "100.64.0.1", "100.100.100.201", "fd20:ce::253"])(
+    "%s may be allowed",
     (host) => {
-      expect(isPrivate(host)).toBe(false);
+      expect([isPrivate(host), isForbidden(host)]).toEqual([true, false]);
     },
   );
+  it.each([
+    "8.8.8.8",
+    "172.32.0.1",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "64:ff9b::8.8.8.8",
+    "2001:200::1",
+    "2e00::1",
+    "198.51.101.1",
+    "example.com",
+    "127.0.0.1.example.com",
+  ])("%s is none", (host) => {
+    expect(isPrivate(host)).toBe(false);
+  });
 });
 
 describe("a private issuer's own authority", () => {

@@ -49,7 +49,8 @@ export interface GoldenCase {
   readonly expected: z.output<typeof accepted> | z.output<typeof refused>;
   /** The issuer's part of mayfly.yaml, with the keys that `sign` signs with. */
   readonly config: Readonly<Record<string, unknown>>;
-  readonly sign: () => string;
+  /** The token, with other claims than the file says where some are given; undefined leaves one out. */
+  readonly sign: (changes?: Readonly<Record<string, unknown>>) => string;
 }
 
 /** When the files' tokens were issued: what the tests' clock says, in seconds. */
@@ -79,7 +80,8 @@ function casesOf(file: string, later: number, keys: Readonly<Record<"RS256" | "E
       payload: claims,
       expected,
       config: { preset, ...config, jwks: { keys: [{ ...keys[alg].jwk, use }] } },
-      sign: () => signed(keys[alg], { ...headerOf(keys[alg]), typ: undefined, ...header }, claims),
+      sign: (changes = {}) =>
+        signed(keys[alg], { ...headerOf(keys[alg]), typ: undefined, ...header }, { ...claims, ...changes }),
     };
   });
 }

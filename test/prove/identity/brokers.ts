@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { templates } from "../../flow/templates.ts";
 import { Host, startUpstreams, type Upstreams, users } from "../../flow/world.ts";
+import { cgroupTrees } from "../../host-cgroup.ts";
 
 /** Two real brokers on one PostgreSQL, each with its own ledger and its own socket, and the issuer that both believe. */
 export interface Brokers extends AsyncDisposable {
@@ -26,6 +27,7 @@ const sharing =
     const file = host.give(password, users.broker);
     return {
       origin: `broker.test/${name}`,
+      ...(cgroupTrees.length > 0 && { boundTo: "runner" as const }),
       more: `shared: { postgres: { host: ${address}, port: ${port}, database: ${database}, user: ${superuser}, password_file: ${file}, tls: "off" } }`,
     };
   };

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { users } from "../../flow/world.ts";
+import { cgroupTrees, HostCgroup } from "../../host-cgroup.ts";
 import type { Flooded, Order, Outcome, Timed } from "./runner.ts";
 
 type Answer<O extends Order> = O["kind"] extends "steady"
@@ -9,13 +10,26 @@ type Answer<O extends Order> = O["kind"] extends "steady"
     ? Flooded
     : readonly Outcome[];
 
+let count = 0;
+
+/** A control group of its own, where this host lets us make one: by it, a broker tells runners of one user apart. */
+function ownGroup(): HostCgroup | undefined {
+  const [tree] = cgroupTrees;
+  count += 1;
+  return tree === undefined ? undefined : new HostCgroup(tree, `prove-runner-${count}`);
+}
+
 /** A process that calls brokers as a user of its own (`runner.ts`); it obeys one order at a time. */
 export class Runner implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
+  readonly #group = ownGroup();
 
   constructor(uid: number) {
-    this.#child = spawn(process.execPath, [new URL("runner.ts", import.meta.url).pathname, String(uid), String(users.group)], {
+    const script = new URL("runner.ts", import.meta.url).pathname;
+    const command = [process.execPath, script, String(uid), String(users.group)] as const;
+    const [program, ...args] = this.#group?.holding(command) ?? command;
+    this.#child = spawn(program, args, {
       env: { PATH: "/usr/bin:/bin" },
       stdio: ["pipe", "pipe", "inherit"],
     });
@@ -35,5 +49,6 @@ export class Runner implements AsyncDisposable {
     this.#child.stdin?.end();
     if (this.#child.exitCode === null && this.#child.signalCode === null)
       await new Promise((resolve) => this.#child.once("exit", resolve));
+    await this.#group?.[Symbol.asyncDispose]();
   }
 }

@@ -1,9 +1,10 @@
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 import { BrokerError } from "../../../src/errors.ts";
-import { identityOf } from "../../../src/identity/claims.ts";
+import { identityOf } from "../../../src/identity/believe.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
 import type { parseToken } from "../../../src/identity/parse.ts";
 import { algorithms, type Profile } from "../../../src/identity/profile.ts";
+import { matterOf } from "../../../src/identity/rules.ts";
 import { createVerifier, type VerifierParts } from "../../../src/identity/verify.ts";
 import { Secret } from "../../../src/secret.ts";
 import type { MakeVerifier } from "../../identity/bad-tokens/stage.ts";
@@ -129,7 +130,7 @@ function joseAlone(): MakeVerifier {
         signingInput: text,
         compact: text,
       };
-      return identityOf(parsed as unknown as ReturnType<typeof parseToken>, profile);
+      return identityOf(matterOf(parsed as unknown as ReturnType<typeof parseToken>, profile));
     },
   });
 }

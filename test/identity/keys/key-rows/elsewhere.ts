@@ -6,6 +6,8 @@ import { redirect } from "../misbehaving.ts";
 import { goodKey, type KeyRow, minute, openStage, verdict } from "./stage.ts";
 
 const metadata = "http://169.254.169.254/latest/meta-data/";
+/** Public as far as anybody can tell, and given to nobody (IANA's IPv6 unicast assignments): no packet leaves for it. */
+const nobodys = "2e00::1";
 
 /** Each of these answers would lead a willing reader to another server. */
 async function led(path: string, answer: Answer): Promise<string> {
@@ -56,9 +58,15 @@ export const elsewhere: KeyRow = {
     const named = await led(discovery, (request, response) =>
       json(() => ({ issuer: `http://${request.headers.host}`, jwks_uri: metadata }))(request, response),
     );
-    bars["discovery that names the metadata service"] = named === "accepted: a link-local address is not allowed";
-    const later = await rebound(evil.url, ["192.0.2.1", "127.0.0.1"], false);
-    bars["a public address, then loopback: asked once"] = later.asked === 1 && later.told !== "read";
+    const beside = await led(discovery, (request, response) =>
+      json(() => ({ issuer: `http://${request.headers.host}`, jwks_uri: `${evil.url}/jwks` }))(request, response),
+    );
+    bars["discovery of a private issuer that names another private server"] = beside === "accepted: only https is allowed";
+    bars["discovery that names the metadata service"] =
+      named === "accepted: a link-local address or a metadata service is not allowed";
+    const later = await rebound(evil.url, [nobodys, "127.0.0.1"], false);
+    bars["a public address, then loopback: asked once"] =
+      later.asked === 1 && later.told !== "read" && !later.told.includes("not allowed");
     const at = await rebound(evil.url, ["127.0.0.1", "192.0.2.1"], false);
     bars["loopback at once"] = at.told === "a private address is not allowed";
     bars["nobody was asked"] = evil.asked.size === 0;

@@ -1,7 +1,9 @@
 import { BrokerError } from "../../../../src/errors.ts";
 import { compileProfiles, issuersSchema } from "../../../../src/identity/issuers/issuers.ts";
 import { readRegularFile } from "../../../../src/identity/keys/file.ts";
-import type { KeyFact, KeysChanged } from "../../../../src/identity/keys/key-history.ts";
+import type { KeyHistory } from "../../../../src/identity/keys/key-history.ts";
+import { issuerIn } from "../../../../src/identity/keys/key-name.ts";
+import { KeyRecord, type KeysChanged } from "../../../../src/identity/keys/key-record.ts";
 import { type Fetch, issuerFetch } from "../../../../src/identity/keys/network.ts";
 import type { Profile } from "../../../../src/identity/profile.ts";
 import { createVerifier, type IssuerReadiness, type Verifier } from "../../../../src/identity/verify.ts";
@@ -77,7 +79,7 @@ export async function openStage({ profile = (same) => same, ...parts }: StagePar
     fetch: parts.fetch ?? issuerFetch,
     readFile: readRegularFile,
     clock,
-    history: { past: parts.past ?? [], record: (changed) => void records.push(changed) },
+    history: historyOf(parts.past ?? [], records),
   });
   const stage: KeyStage = {
     issuer,
@@ -136,6 +138,25 @@ export async function outcome(verifier: Verifier, token: string): Promise<string
 
 export function changesOf(records: readonly KeysChanged[]): string {
   return records.map(({ change, keys }) => [change, ...keys.map(({ kid }) => kid)].join(" ")).join(", ");
+}
+
+/** A line of the ledger: a change, or an operator's word for a held key. */
+export type KeyFact =
+  | { readonly kind: "changed"; readonly at: number; readonly changed: KeysChanged }
+  | { readonly kind: "accepted"; readonly key: string };
+
+/** What a broker knows that read this past, and goes on to write into these records. */
+export function historyOf(past: readonly KeyFact[], records: KeysChanged[]): KeyHistory {
+  const known = new Map<string, KeyRecord>();
+  const recordOf = (issuer: string): KeyRecord => {
+    const record = known.get(issuer) ?? new KeyRecord();
+    known.set(issuer, record);
+    return record;
+  };
+  for (const fact of past)
+    if (fact.kind === "accepted") recordOf(issuerIn(fact.key)).accept(fact.key);
+    else recordOf(fact.changed.issuer).apply(fact.changed, fact.at);
+  return { recordOf, record: (changed) => void records.push(changed) };
 }
 
 /** As the ledger would give them back after a restart. */
