@@ -26,14 +26,12 @@ import { ManualClock } from "./manual-clock.ts";
 const key = rsaKey("k1");
 /** Served without `alg`, as many issuers do: the profile alone says what it may sign with. */
 const plainKey = rsaKey("plain");
-const otherKey = rsaKey("k1");
 const ec = ecKey("e1");
 const encryption = rsaKey("enc");
 
 const outside = { readFile: readRegularFile, history: noHistory, clock: new ManualClock(now) };
 let github: TestIssuer;
 let generic: TestIssuer;
-let twin: TestIssuer;
 let verifier: Verifier;
 
 beforeAll(async () => {
@@ -41,7 +39,6 @@ beforeAll(async () => {
     keys: [key.jwk, { ...plainKey.jwk, alg: undefined }, ec.jwk, { ...encryption.jwk, use: "enc" }],
   }));
   generic = await startIssuer(() => ({ keys: [ec.jwk] }));
-  twin = await startIssuer(() => ({ keys: [otherKey.jwk] }));
   const config = issuersSchema.parse({
     github: { url: github.url, audience, preset: "github", allow_private: true },
     generic: {
@@ -57,14 +54,13 @@ beforeAll(async () => {
       allow_private: true,
       trust: { protected: { ref_protected: "true" }, branch: { ref_type: ["branch", "tag"] }, fork: { from_fork: true } },
     },
-    twin: { url: twin.url, audience, preset: "github", allow_private: true },
   });
   const profiles = compileProfiles(config, () => "");
   verifier = createVerifier({ profiles, ...outside, fetch: issuerFetch });
 });
 
 afterAll(async () => {
-  await Promise.all([github, generic, twin].map((issuer) => issuer[Symbol.asyncDispose]()));
+  await Promise.all([github, generic].map((issuer) => issuer[Symbol.asyncDispose]()));
 });
 
 type Changes = Readonly<Record<string, unknown>>;
