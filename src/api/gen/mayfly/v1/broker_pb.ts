@@ -199,7 +199,7 @@ export type RunResponse = Message<"mayfly.v1.RunResponse"> & {
     case: "stdinTaken";
   } | {
     /**
-     * The CI job must prove that it still goes on: send `fresh_token`.
+     * The CI job must prove that it still goes on: send `fresh_token`. In a session whose last proof is old it comes before `accepted`.
      *
      * @generated from field: mayfly.v1.TokenNeeded token_needed = 5;
      */
@@ -240,7 +240,8 @@ export type RunAccepted = Message<"mayfly.v1.RunAccepted"> & {
   session: string;
 
   /**
-   * Set where the run's own token opened the session: present it in later runs of the same CI job.
+   * Set where the run's own token opened the session: present it in later runs of the same CI job. Left out where sessions are bound to
+   * their runner and the kernel does not say which runner this is: then the session ends with its run.
    *
    * @generated from field: optional string session_handle = 3;
    */
