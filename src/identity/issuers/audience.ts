@@ -9,7 +9,7 @@ const othersAudiences: readonly RegExp[] = [
   /^fb60f99c-7a34-4190-8149-302f77469936$/i,
   /^sigstore$/,
   // Trusted publishing.
-  /^(?:pypi|testpypi|crates\.io|rubygems\.org|npm:registry\.npmjs\.org)$/,
+  /^(?:pypi|testpypi|crates\.[a-z]+|rubygems\.[a-z]+|npm:.*)$/,
 ];
 
 interface WrittenAudience {

@@ -10,7 +10,7 @@ describe("an audience that is others' too does not load", () => {
       "https://sts.eu-central-1.amazonaws.com/",
       "sigstore",
       "pypi",
-      "npm:registry.npmjs.org",
+      "npm:registry.example",
       "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
       "https://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
       "api://AzureADTokenExchange",
