@@ -108,8 +108,7 @@ export async function within(house: House, handle: Secret, peer: Peer): Promise<
  */
 export function isBeneath(bound: string | null, found: string | undefined): boolean {
   if (bound === null) return true;
-  const above = bound === "/" ? "" : bound;
-  if (found === undefined || !found.startsWith(above)) return false;
-  const rest = found.slice(above.length);
+  if (found === undefined || !found.startsWith(bound)) return false;
+  const rest = found.slice(bound.length);
   return rest === "" || (rest.startsWith("/") && !/^\/\.\.(\/|$)/.test(rest));
 }

@@ -26,13 +26,10 @@ function pidOf(pidfd: number): number | undefined {
 /**
  * One path of /proc/PID/cgroup (cgroups(7)). Under version 2 and wherever processes are in the unified tree, it is that tree's; on a hybrid
  * or version 1 host it is systemd's, which has the same paths. What lies outside of this broker's cgroup namespace begins with `/..`. The
- * root of a version 1 tree says nothing: the kernel shows it for every process that is about to end.
+ * root says nothing, in either version: everybody is beneath it, and version 1 shows it for every process that is about to end.
  */
 export function cgroupIn(text: string): string | undefined {
-  const unified = pathOf(text, "");
-  const systemd = pathOf(text, "name=systemd");
-  if (unified !== undefined && (unified !== "/" || systemd === undefined)) return unified;
-  return systemd === "/" ? undefined : systemd;
+  return [pathOf(text, ""), pathOf(text, "name=systemd")].find((path) => path !== undefined && path !== "/");
 }
 
 /** Users may name groups of their own: what is endless, or would move a terminal's cursor, is as good as unknown. */

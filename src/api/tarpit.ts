@@ -52,7 +52,9 @@ export class Tarpit {
     const ofUser = this.#users.count(uid);
     const ofProcess = this.#processes.count(pid);
     if (this.keepsOut(pid)) return "shut";
-    if (pid !== 0 && ofProcess > limits.refusalsOfProcess) return this.#keepOut(pid);
+    // What a process shares with others is not held against it alone.
+    const alone = pid !== 0 && this.#processes.tellsApart(pid);
+    if (alone && ofProcess > limits.refusalsOfProcess) return this.#keepOut(pid);
     return ofUser <= limits.refusals ? "rare" : "often";
   }
 
@@ -101,6 +103,10 @@ class Windows {
     this.#windows.set(key, window);
     window.times += 1;
     return window.times;
+  }
+
+  tellsApart(id: number): boolean {
+    return this.#windows.has(id);
   }
 
   #forget(now: Duration): void {

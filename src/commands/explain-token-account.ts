@@ -46,7 +46,7 @@ export interface Believed {
   readonly claims: readonly { readonly claim: string; readonly value: unknown; readonly use: Use }[];
 }
 
-/** `id`: it says who asks. `trust`: trust is derived from it. `label`: a template may match on it, but it identifies nobody. */
+/** `id`: the workload or the job is made of it. `trust`: trust is derived from it. `label`: neither; a template may match on it all the same. */
 type Use = "id" | "trust" | "label";
 
 /** Plain data. Of the token itself there is only what it says: neither its text nor its signature. */

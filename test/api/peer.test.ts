@@ -17,7 +17,7 @@ describe("the control group in /proc/PID/cgroup", () => {
   const v1 = "12:pids:/x\n5:memory:/y\n1:name=systemd:";
   test.each([
     ["of version 2", "0::/system.slice/runner-1.service\n", "/system.slice/runner-1.service"],
-    ["of version 2, at its root", "0::/\n", "/"],
+    ["of version 2, at its root, beneath which everybody is", "0::/\n", undefined],
     ["of version 2, outside of our namespace", "0::/../runner-1.service\n", "/../runner-1.service"],
     ["of version 2, with a colon in its name", "0::/a:b/c\n", "/a:b/c"],
     ["of a hybrid host", `${v1}/system.slice/a.service\n0::/system.slice/a.service\n`, "/system.slice/a.service"],

@@ -90,6 +90,13 @@ describe("refusals", () => {
     expect(tarpit.keepsOut(4711)).toBe(false);
   });
 
+  test("of a thousand processes are held against none that was never told apart from the others", () => {
+    const tarpit = new Tarpit(new ManualClock(0));
+    const refused = (pid: number) => tarpit.count({ peer: { uid: 1000, gid: 1000, pid, cgroup: undefined } });
+    for (let pid = 1; pid <= 2_000; pid += 1) refused(pid);
+    expect([refused(3_000), tarpit.keepsOut(3_000)]).toEqual(["often", false]);
+  });
+
   test("that go on end the connection, and the process finds the door shut", async () => {
     await using open = await openDoor();
     await refusedTooOften(open.door.paths);
