@@ -33,6 +33,7 @@ export const local: ProviderType<z.infer<typeof config>, Options> = {
   create: (_, { authority, clock }: ProviderContext): Provider<Options> => ({
     options,
     gives: ({ kind }) => (kind === "x509" ? "x509" : "bearer"),
+    ends: () => "expires",
     revocation: "none",
     async mint({ intent, options: asked, signal }: MintRequest<Options>): Promise<Minted> {
       signal.throwIfAborted();

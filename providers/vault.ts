@@ -19,6 +19,7 @@ export const vault: ProviderType<VaultConfig, VaultOptions> = {
     return {
       options,
       gives: ({ kind }) => (kind === "kv" ? "fields" : "username-password"),
+      ends: ({ kind }) => (kind === "kv" ? "static" : "revoke"),
       mint: (request) => mint(parts(request.signal), request),
       revocation: {
         revoke: (handle, { proof, signal }) => endLease(parts(signal), handle, proof),

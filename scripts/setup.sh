@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure of what Mayfly needs from the system, by the system's own package manager: quick and silent when nothing is missing.
 #   scripts/setup.sh            what a broker needs
-#   scripts/setup.sh --tests    and what its tests need: PostgreSQL, OpenBao, strace
+#   scripts/setup.sh --tests    and what its tests need: PostgreSQL, OpenBao, strace; OPA where Go is there
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -63,6 +63,8 @@ if [ -n "$packages" ]; then
 fi
 
 if [ "$tests" = yes ]; then
+  has go || ls "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/opa-*/opa >/dev/null 2>&1 ||
+    echo "there is no Go to build OPA with, so its tests are skipped; everything else is there" >&2
   node="$root/node_modules/.bin/node"
   [ -x "$node" ] || node=node
   "$node" "$root/test/servers/fetch.ts"

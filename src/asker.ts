@@ -4,7 +4,7 @@ import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
 import { digestOf, newHandle, parseIdentity, serialiseIdentity } from "./identity/session.ts";
-import type { PeerSeen } from "./ledger/entry.ts";
+import type { IdentitySeen, PeerSeen } from "./ledger/entry.ts";
 import type { SessionOpening } from "./ledger/ledger.ts";
 import type { Secret } from "./secret.ts";
 import type { Duration, Instant } from "./time.ts";
@@ -28,6 +28,11 @@ export interface Opener {
   readonly handle: Secret | undefined;
 }
 
+/** The session that it stands in, or would open. */
+export function sessionOf(asker: Asker): string {
+  return asker.kind === "opens" ? asker.opening.id : asker.session;
+}
+
 /** A token cannot be presented again this long after its expiry, however far apart two clocks are. */
 export const forgetTokensAfter: Duration = 10 * 60_000;
 
@@ -45,7 +50,7 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
   const handle = newHandle(house.random);
   const id = newId("session", house.random);
   const until = house.clock.now() + house.longestSession;
-  const { issuer, subject, workload, job, trust, token } = identity;
+  const { token } = identity;
   const cgroup = house.boundTo === "runner" ? peer.cgroup : null;
   const opening: SessionOpening = {
     id,
@@ -58,12 +63,8 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
     token: { key: token.key, forgetAfter: token.expiresAt + forgetTokensAfter },
     event: {
       kind: "session-opened",
+      ...identitySeen(identity),
       session: id,
-      issuer,
-      subject,
-      workload,
-      job,
-      trust,
       token: token.key,
       peer: seen(peer),
       until,
@@ -85,6 +86,16 @@ export function scopesOf(identity: Identity, session: string): readonly string[]
 export function dueIn({ verifier, clock }: House, issuer: string, provedAt: Instant): Duration | undefined {
   const fresh = verifier.freshAfter(issuer);
   return fresh === undefined ? undefined : Math.max(0, Math.min(fresh, provedAt + fresh - clock.now()));
+}
+
+/** As the ledger keeps it; a fraction by its text, since no two languages spell one alike. No template tells the two apart. */
+export function identitySeen({ issuer, subject, workload, job, trust, claims }: Identity): IdentitySeen {
+  const kept = Object.entries(claims).map(([name, value]) => [name, isFraction(value) ? String(value) : value] as const);
+  return { issuer, subject, workload, job, trust, claims: Object.fromEntries(kept) };
+}
+
+function isFraction(value: Identity["claims"][string]): value is number {
+  return typeof value === "number" && !Number.isSafeInteger(value);
 }
 
 /** As the ledger keeps it. */

@@ -15,7 +15,7 @@ export async function runJob(house: House, ask: RunAsk, client: Client): Promise
   return await job.recorded(async () => {
     const asker = await job.identify();
     await reached("verified");
-    const grant = job.decide(asker);
+    const grant = await job.decide(asker);
     await reached("decided");
     await job.prove(asker, grant);
     const sandbox = await job.reserve(grant);

@@ -8,6 +8,7 @@ import { BrokerError } from "./errors.ts";
 import { failpoints, type Stop } from "./failpoint.ts";
 import { issuersSchema } from "./identity/issuers/issuers.ts";
 import { sharedSchema } from "./ledger/postgres/config.ts";
+import { lastWordSchema } from "./policy/opa/config.ts";
 import { sandboxConfigSchema } from "./sandbox/config.ts";
 
 /** What is moved by `MAYFLY_*`; every path also has a flag, and the flag wins. */
@@ -47,6 +48,10 @@ const account = z.union([
     .nonnegative()
     .max(2 ** 32 - 2),
 ]);
+
+const endpoint = z
+  .string()
+  .regex(/^[a-z0-9.-]{1,253}:[0-9]{1,5}$/, "write a host in lower case and a port, such as db.example.com:5432");
 
 const folder = z.string().regex(/^\/[^\0]*$/, "write an absolute path");
 
@@ -95,7 +100,16 @@ export const configSchema = z.strictObject({
     .prefault({}),
   issuers: issuersSchema,
   /** Each provider's own part is parsed by its type, in `providers/catalogue.ts`. */
-  providers: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.looseObject({ type: z.string() })),
+  providers: z.record(
+    z.string().regex(/^[a-z][a-z0-9-]{0,62}$/),
+    z.looseObject({
+      type: z.string(),
+      /** Where its credentials are used: what `network: [credentials]` of a template stands for. */
+      endpoints: z.array(endpoint).max(64).default([]),
+    }),
+  ),
+  /** A policy in Rego that hears of every grant, and can deny or narrow it. */
+  last_word: lastWordSchema.optional(),
   sandbox: sandboxConfigSchema,
   leases: z
     .strictObject({

@@ -2,7 +2,7 @@ import type { Code } from "./errors.ts";
 import type { LeaseRecord } from "./ledger/ledger.ts";
 import type { Exit, JobStreams } from "./sandbox/sandbox.ts";
 import type { Secret } from "./secret.ts";
-import type { Instant } from "./time.ts";
+import type { Duration, Instant } from "./time.ts";
 
 /** The kernel's word on who is at the other end of the socket (SO_PEERCRED), never the peer's own. */
 export interface Peer {
@@ -39,6 +39,8 @@ export interface Client extends JobStreams {
     readonly handle: Secret | undefined;
     readonly template: string;
     readonly reason: string;
+    /** The optional credentials that it goes on without, by their names. */
+    readonly missing: readonly string[];
   }): void;
   /** Another identity token of the same CI job; `before` is when the run needs it. Rejects where the client has none. */
   freshToken(before: Instant): Promise<Secret>;
@@ -70,9 +72,24 @@ export interface SessionStarted {
   readonly trust: string;
 }
 
+/** What a run would be granted. */
+export interface ObserveAsk extends Pick<RunAsk, "peer" | "credentials" | "template" | "step" | "command"> {
+  readonly signal: AbortSignal;
+}
+
+export interface Observed {
+  readonly observation: string;
+  readonly template: string;
+  readonly step: string | undefined;
+  readonly reason: string;
+  readonly credentials: readonly { readonly name: string; readonly provider: string; readonly ttl: Duration }[];
+  readonly network: readonly { readonly host: string; readonly port: number }[];
+}
+
 /** What the door offers. Every method rejects with a `BrokerError`, its refusal recorded. */
 export interface Broker {
   run(ask: RunAsk, client: Client): Promise<RunResult>;
+  observe(ask: ObserveAsk): Promise<Observed>;
   startSession(ask: { readonly peer: Peer; readonly token: Secret }): Promise<SessionStarted>;
   endSession(ask: { readonly peer: Peer; readonly handle: Secret }): Promise<void>;
   contain(ask: {

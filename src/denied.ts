@@ -1,10 +1,10 @@
-import { seen } from "./asker.ts";
+import { identitySeen, seen } from "./asker.ts";
 import type { Peer } from "./contract.ts";
 import { asBrokerError, BrokerError, type Code } from "./errors.ts";
 import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Identity } from "./identity/identity.ts";
-import type { Event } from "./ledger/entry.ts";
+import type { Event, IdentitySeen } from "./ledger/entry.ts";
 import type { Denial } from "./policy/grant.ts";
 
 /** Who was refused, as far as was known by then. */
@@ -12,9 +12,21 @@ export interface Refused {
   readonly peer: Peer;
   readonly identity: Identity | undefined;
   readonly denial: Denial | undefined;
+  /** What was asked for, where anything was. */
+  readonly asked?: Asked | undefined;
+  /** The id of the site's last word, where that is what refused. */
+  readonly lastWord?: string | undefined;
   /** The session that is over by this refusal, in the same transaction. */
   readonly ends?: string;
 }
+
+/** What a runner named. */
+export interface Asked {
+  readonly template: string | undefined;
+  readonly step: string | undefined;
+}
+
+type Denied = Extract<Event, { kind: "denied" }>;
 
 /** What helps, where the one who refused could not know how the caller came here. */
 const advice: Partial<Readonly<Record<Code, string>>> = {
@@ -58,16 +70,27 @@ async function append({ ledger }: House, event: Event, ends: string | undefined)
   });
 }
 
-function known({
-  peer,
-  identity,
-  denial,
-}: Refused): Pick<Extract<Event, { kind: "denied" }>, "peer" | "issuer" | "workload" | "policy" | "trace"> {
+function known(refused: Refused): Omit<Denied, "kind" | "denial" | "code" | "message"> {
+  const { peer, identity, denial, asked, lastWord = null } = refused;
+  const { template = null, step = null } = asked ?? {};
+  const who = identity === undefined ? nobody : identitySeen(identity);
   return {
     peer: seen(peer),
-    issuer: identity?.issuer ?? null,
-    workload: identity?.workload ?? null,
+    ...who,
     policy: denial?.policy ?? null,
     trace: denial?.trace ?? [],
+    asked: template,
+    step,
+    lastWord,
   };
 }
+
+/** Whoever was refused before anybody believed who it is. */
+const nobody: { readonly [Name in keyof IdentitySeen]: null } = {
+  issuer: null,
+  subject: null,
+  workload: null,
+  job: null,
+  trust: null,
+  claims: null,
+};

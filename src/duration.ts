@@ -11,3 +11,9 @@ export const duration = z
     const [, count, unit] = /^([0-9]+)([a-z]+)$/.exec(text) ?? [];
     return Number(count) * (units[unit ?? ""] ?? Number.NaN);
   });
+
+/** As `duration` reads it, in the largest unit that is whole. */
+export function durationText(span: Duration): string {
+  const [unit = "ms", size = 1] = Object.entries(units).findLast(([, of]) => span % of === 0) ?? [];
+  return `${span / size}${unit}`;
+}

@@ -33,6 +33,9 @@ export const codes = {
   "claim-mismatch": "a claim of this identity does not match the template",
   ambiguous: "more than one template is meant for this identity",
   "slot-unfillable": "a claim's value cannot be put into the template safely",
+  "outside-hours": "the template cannot be used at this time",
+  overruled: "the site's last word refused what a template grants",
+  "last-word-unavailable": "the site's last word could not be had, so the answer is no",
   "policy-invalid": "the templates do not load",
   fenced: "access of this workload was contained",
   // bring it into being

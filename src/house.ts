@@ -6,7 +6,8 @@ import type { Sweeper } from "./lease/sweep.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { LiveRuns } from "./live.ts";
 import type { Log } from "./log.ts";
-import type { Policy } from "./policy/compile.ts";
+import type { LastWord } from "./policy/opa/last-word.ts";
+import type { Policy } from "./policy/policy.ts";
 import type { Isolation, Sandboxes } from "./sandbox/sandbox.ts";
 import type { Clock, Duration } from "./time.ts";
 
@@ -18,6 +19,8 @@ export interface House {
   readonly verifier: Verifier;
   /** The policy in force now; a run keeps the one that decided it. */
   readonly policy: () => Policy<Delivery, Isolation>;
+  /** What the site says once a template has granted; it denies or narrows, and is undefined where there is none. */
+  readonly lastWord: LastWord<Delivery, Isolation> | undefined;
   readonly ledger: Ledger;
   readonly minting: Minting;
   readonly sweeper: Sweeper;

@@ -1,17 +1,16 @@
-import { type Asker, dueIn, identify, scopesOf as scopesOfSession, seen } from "./asker.ts";
+import { type Asker, dueIn, identify, seen, sessionOf } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
+import { type Decided, decided, granted, networkOf, scopesOfRun } from "./decided.ts";
 import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
-import { denied } from "./denied.ts";
+import { denied, type Refused } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
 import { newId } from "./id.ts";
 import type { Leases } from "./lease/lease.ts";
-import { mint } from "./lease/mint.ts";
+import { type Issue, mint } from "./lease/mint.ts";
 import type { Intent } from "./lease/provider.ts";
-import type { RunOutcome } from "./ledger/entry.ts";
+import type { Event } from "./ledger/entry.ts";
 import type { Begun } from "./ledger/ledger.ts";
-import { decide } from "./policy/decide.ts";
-import type { Denial } from "./policy/grant.ts";
 import { keepFresh, type Proving, provedAfresh } from "./renewal.ts";
 import type { Exit, Sandbox } from "./sandbox/sandbox.ts";
 import type { JobGrant } from "./still-granted.ts";
@@ -23,7 +22,7 @@ const revocationTime: Duration = 1_200;
 /** A sandboxd that hangs holds up no revocation; it itself needs a quarter of a second at most. */
 const freezeTime: Duration = 400;
 
-/** A credential may come into being this long after its intent, and two clocks may be this far apart. */
+/** A credential may come into being this long after it was last asked for, and two clocks may be this far apart. */
 const latestMint: Duration = 60_000;
 
 /** What the flow holds once its intents are durable. */
@@ -44,10 +43,10 @@ export class Job implements AsyncDisposable {
   /** Aborted when the client goes away, when the workload is contained, and when the broker drains. */
   readonly #signal: AbortSignal;
   #asker: Asker | undefined;
-  #denial: Denial | undefined;
+  #decided: Decided | undefined;
   #standing: Standing | undefined;
   #sandbox: Sandbox | undefined;
-  #leases: Leases<Delivery> | undefined;
+  #leases: Issue<Delivery> | undefined;
   #live: Disposable | undefined;
   #started = false;
   #ending: Promise<readonly LeaseOutcome[]> | undefined;
@@ -65,18 +64,10 @@ export class Job implements AsyncDisposable {
     return this.#asker;
   }
 
-  decide(asker: Asker): JobGrant {
+  async decide({ identity }: Asker): Promise<JobGrant> {
     const { template, step, command } = this.#ask;
-    const decision = decide(this.#house.policy(), {
-      identity: asker.identity,
-      template,
-      step,
-      command,
-      now: this.#house.clock.now(),
-    });
-    if (decision.kind === "granted") return decision;
-    this.#denial = decision;
-    throw new BrokerError(decision.code, decision.message);
+    this.#decided = await decided(this.#house, { identity, template, step, command }, this.#signal);
+    return granted(this.#decided);
   }
 
   /**
@@ -90,7 +81,7 @@ export class Job implements AsyncDisposable {
       return;
     }
     if (dueIn(this.#house, asker.identity.issuer, asker.provedAt) !== 0) return;
-    const scopes = scopesOf(grant, asker.session);
+    const scopes = scopesOfRun(grant, asker.session);
     const { fence } = await ledger.fence(scopes);
     await provedAfresh(this.#proving({ grant, scopes, fence, session: asker.session, run: null }), this.#signal);
   }
@@ -109,6 +100,7 @@ export class Job implements AsyncDisposable {
       command: grant.command,
       environment,
       isolation: grant.isolation,
+      network: networkOf(grant),
     };
     this.#sandbox = await this.#house.sandboxes.open(plan, this.#signal);
     return this.#sandbox;
@@ -116,9 +108,9 @@ export class Job implements AsyncDisposable {
 
   /** One transaction: the token is spent, the fences are read, the run and its intents are written. */
   async begin(asker: Asker, grant: JobGrant, sandbox: Sandbox): Promise<Standing> {
-    const session = asker.kind === "opens" ? asker.opening.id : asker.session;
+    const session = sessionOf(asker);
     const intents = grant.credentials.map((credential) => this.#intent(credential, grant, session));
-    const scopes = scopesOf(grant, session);
+    const scopes = scopesOfRun(grant, session);
     this.#live = this.#house.live.hold({ id: this.#id, scopes, leases: intents.map(({ lease }) => lease), stop: this.#stop });
     const begun = await this.#house.ledger.begin({
       run: {
@@ -130,7 +122,10 @@ export class Job implements AsyncDisposable {
         step: grant.step ?? null,
         policy: grant.policy,
         reason: grant.reason,
+        asked: this.#ask.template ?? null,
         tolerated: sandbox.tolerated,
+        observed: grant.observe?.parts ?? [],
+        lastWord: this.#decided?.lastWord ?? null,
       },
       session: asker.kind === "opens" ? { kind: "open", opening: asker.opening } : { kind: "within", id: session },
       scopes,
@@ -141,6 +136,7 @@ export class Job implements AsyncDisposable {
         credential,
         provider,
         options: grant.credentials[index]?.options,
+        optional: grant.credentials[index]?.optional ?? false,
         latestExpiry,
       })),
     });
@@ -157,12 +153,13 @@ export class Job implements AsyncDisposable {
       workload: grant.identity.workload,
       session,
       ttl: credential.ttl,
-      latestExpiry: this.#house.clock.now() + credential.ttl + latestMint,
+      latestExpiry: this.#house.clock.now() + credential.wait + credential.ttl + latestMint,
     };
   }
 
   async mint(standing: Standing): Promise<Leases<Delivery>> {
     this.#leases = await mint(this.#house.minting, { ...standing, signal: this.#signal });
+    for (const { lease } of this.#leases.missing) this.#house.live.release(this.#id, lease);
     return this.#leases;
   }
 
@@ -188,7 +185,9 @@ export class Job implements AsyncDisposable {
     await this.#fenced(standing);
     const { grant, begun } = standing;
     const handle = this.#asker?.kind === "opens" ? this.#asker.handle : undefined;
-    this.#client.accepted({ run: this.#id, session: begun.session.id, handle, template: grant.template, reason: grant.reason });
+    const { template, reason } = grant;
+    const missing = this.#leases?.missing.map(({ credential }) => credential) ?? [];
+    this.#client.accepted({ run: this.#id, session: begun.session.id, handle, template, reason, missing });
     const { stdin, signals } = this.#client;
     this.#started = true;
     using _fresh = this.#keepFresh(standing);
@@ -227,7 +226,12 @@ export class Job implements AsyncDisposable {
 
   /** Recorded first: by now nothing of the job is left but output for a reader who may be slow, and the result comes after it. */
   async close({ begun }: Standing, exit: Exit, leases: readonly LeaseOutcome[]): Promise<RunResult> {
-    const index = await this.#closed(exit.kind, exit.code, null);
+    const index = await this.#closed({
+      outcome: exit.kind,
+      exitCode: exit.code,
+      code: null,
+      peakMemory: exit.peakMemory ?? null,
+    });
     const receipt = await this.#house.ledger.receipt(index);
     await this.#sandbox?.drained();
     return { run: this.#id, session: begun.session.id, exit, leases, receipt };
@@ -246,20 +250,27 @@ export class Job implements AsyncDisposable {
 
   async #refused(error: BrokerError): Promise<BrokerError> {
     const { log } = this.#house;
-    if (this.#standing === undefined)
-      return denied(this.#house, { peer: this.#ask.peer, identity: this.#asker?.identity, denial: this.#denial }, error);
+    if (this.#standing === undefined) return denied(this.#house, this.#refusal(), error);
     try {
       // One that was refused before it was opened is in the ledger and in the door's log, each of which is bounded.
       log.info({ run: this.#id, error }, "a run was ended");
-      await this.#closed(this.#started ? "killed" : "refused", null, error.code);
+      const outcome = this.#started ? "killed" : "refused";
+      await this.#closed({ outcome, exitCode: null, code: error.code, peakMemory: null });
     } catch (cause) {
       log.error({ run: this.#id, error: cause }, "the end of a run could not be recorded");
     }
     return error;
   }
 
-  async #closed(outcome: RunOutcome, exitCode: number | null, code: BrokerError["code"] | null): Promise<number> {
-    const [entry] = await this.#house.ledger.append([{ kind: "run-ended", run: this.#id, outcome, exitCode, code }]);
+  #refusal(): Refused {
+    const { peer, template, step } = this.#ask;
+    const { outcome, lastWord } = this.#decided ?? {};
+    const denial = outcome?.kind === "denied" ? outcome : undefined;
+    return { peer, identity: this.#asker?.identity, denial, asked: { template, step }, lastWord };
+  }
+
+  async #closed(how: Omit<Extract<Event, { kind: "run-ended" }>, "kind" | "run">): Promise<number> {
+    const [entry] = await this.#house.ledger.append([{ kind: "run-ended", run: this.#id, ...how }]);
     if (entry === undefined) throw new BrokerError("ledger-unavailable");
     return entry.index;
   }
@@ -268,11 +279,4 @@ export class Job implements AsyncDisposable {
     await this.end();
     this.#live?.[Symbol.dispose]();
   }
-}
-
-/** Everything by which containment may reach this run; `contain` names one of them. */
-function scopesOf(grant: JobGrant, session: string): readonly string[] {
-  const { identity, template, credentials } = grant;
-  const providers = new Set(credentials.map(({ provider }) => `provider:${provider}`));
-  return [...scopesOfSession(identity, session), `template:${template}`, ...providers];
 }

@@ -18,6 +18,12 @@ export class LiveRuns {
     return [...this.#runs.values()].some((run) => run.leases.includes(lease));
   }
 
+  /** What came of a lease that a run goes on without is nobody's but the sweeper's. */
+  release(run: string, lease: string): void {
+    const held = this.#runs.get(run);
+    if (held !== undefined) this.#runs.set(run, { ...held, leases: held.leases.filter((other) => other !== lease) });
+  }
+
   /** Ends every run that a scope touches, or all of them; says how many. */
   end(why: BrokerError, scope?: string): number {
     const touched = [...this.#runs.values()].filter((run) => scope === undefined || run.scopes.includes(scope));

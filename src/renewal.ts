@@ -5,7 +5,7 @@ import { asBrokerError, BrokerError, type Code } from "./errors.ts";
 import type { House } from "./house.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { Secret } from "./secret.ts";
-import { type JobGrant, noLongerGranted } from "./still-granted.ts";
+import { type JobGrant, noLongerGranted, overruled } from "./still-granted.ts";
 import { type Duration, type Instant, within } from "./time.ts";
 
 /** Whose CI job is to prove that it still goes on, and for what. */
@@ -68,12 +68,13 @@ export async function provedAfresh(of: Proving, over: AbortSignal): Promise<Inst
     if (outcome !== "late") last = outcome;
     await clock.sleep(Math.max(0, Math.min(longestPause, grace / 4, deadline - clock.monotonic())), over);
   }
-  throw await endedBy(of, { identity: of.grant.identity, denial: undefined }, stale(last));
+  const { grant } = of;
+  throw await endedBy(of, { identity: grant.identity, denial: undefined, lastWord: undefined, asked: grant }, stale(last));
 }
 
 /** One question and its answer: when the session was proved by it. What may yet be cured is given back, and everything else is thrown. */
 async function prove(of: Proving, before: Instant, signal: AbortSignal): Promise<Instant | BrokerError> {
-  const shown: Shown = { identity: undefined, denial: undefined };
+  const shown: Shown = { identity: undefined, denial: undefined, lastWord: undefined, asked: of.grant };
   try {
     signal.throwIfAborted();
     const token = await Promise.race([of.client.freshToken(before).catch(none), abortOf(signal)]);
@@ -104,6 +105,8 @@ async function endedBy(of: Proving, shown: Shown, error: BrokerError): Promise<B
 interface Shown {
   identity: Identity | undefined;
   denial: Refused["denial"];
+  lastWord: Refused["lastWord"];
+  readonly asked: NonNullable<Refused["asked"]>;
 }
 
 async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSignal): Promise<Instant> {
@@ -112,6 +115,7 @@ async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSig
   shown.identity = identity;
   if (!isSameJob(identity, grant.identity)) throw new BrokerError("token-other-job");
   shown.denial = noLongerGranted(house.policy(), grant, { identity, now: house.clock.now() });
+  shown.denial ??= await lastWordOn(of, identity, shown, signal);
   if (shown.denial !== undefined) throw new BrokerError(shown.denial.code, shown.denial.message);
   signal.throwIfAborted();
   const { key, expiresAt } = identity.token;
@@ -126,13 +130,32 @@ async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSig
   return provedAt;
 }
 
+/** On what the job holds, asked for by whom its fresh token says it is. */
+async function lastWordOn(
+  { house: { lastWord }, grant }: Proving,
+  identity: Identity,
+  shown: Shown,
+  signal: AbortSignal,
+): Promise<Refused["denial"]> {
+  if (lastWord === undefined) return undefined;
+  const { outcome, decision } = await lastWord.ask({ ...grant, identity }, signal);
+  shown.lastWord = decision;
+  return overruled(outcome, grant);
+}
+
 /** Ids only, which the CI system gives once: a token of the next run of the same pipeline is of another job. */
 function isSameJob(fresh: Identity, first: Identity): boolean {
   return fresh.issuer === first.issuer && fresh.workload === first.workload && fresh.job === first.job;
 }
 
 /** The token that there is may be as good as ever. */
-const nothingAgainstIt: ReadonlySet<Code> = new Set(["token-missing", "issuer-unavailable", "key-held", "ledger-unavailable"]);
+const nothingAgainstIt: ReadonlySet<Code> = new Set([
+  "token-missing",
+  "issuer-unavailable",
+  "key-held",
+  "last-word-unavailable",
+  "ledger-unavailable",
+]);
 
 /** A file that has not been rotated yet, a clock that runs behind. */
 const perhapsTheNext: ReadonlySet<Code> = new Set(["token-spent", "token-expired", "token-lifetime", "token-not-yet-valid"]);

@@ -14,6 +14,7 @@ import { readRegularFile } from "./identity/keys/file.ts";
 import { issuerFetch } from "./identity/keys/network.ts";
 import { createVerifier } from "./identity/verify.ts";
 import { KeysOnRecord } from "./keys-on-record.ts";
+import { lastWordSource } from "./last-word.ts";
 import { openAuthority } from "./lease/authority.ts";
 import type { Minting } from "./lease/mint.ts";
 import { Sweeper } from "./lease/sweep.ts";
@@ -22,7 +23,9 @@ import type { Ledger } from "./ledger/ledger.ts";
 import { type LoadedLedger, loadLedger } from "./ledger/thread.ts";
 import { LiveRuns } from "./live.ts";
 import type { Log } from "./log.ts";
+import type { PolicyFiles } from "./policy-files.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
+import { PolicyWatch } from "./policy-watch.ts";
 import { accountOf, become, groupIdOf, socketsOf } from "./privileges.ts";
 import { type Catalogue, configureProviders, roomsOf } from "./rooms.ts";
 import { startSandboxd } from "./sandbox/child.ts";
@@ -65,10 +68,7 @@ export async function serve(parts: ServeParts): Promise<void> {
   const sandboxd = await giveUpRoot(parts, stack);
   closeThisProcess();
   const { house, policy, door } = await openHouse(parts, { loaded, sandboxes: sandboxd.sandboxes, sockets }, stack);
-  parts.onReload(
-    () =>
-      void policy.reload().catch((error: unknown) => log.error({ error }, "the templates did not load, so the old ones stay")),
-  );
+  parts.onReload(() => void policy.reload("signal").catch((error: unknown) => log.error({ error }, "SIGHUP changed nothing")));
   log.info({ sockets: door.paths, policy: policy.current.digest }, "the broker takes work");
   const reason = await Promise.race([stopped(stop.signal), loaded.ended, sandboxd.ended]);
   log.info({ reason, running: house.live.count }, "the broker shuts down");
@@ -133,10 +133,16 @@ async function openHouse(
   const ledger = stack.use(shared.ledger);
   const providers = configureProviders(config, parts.catalogue, { clock, authority });
   const live = new LiveRuns();
-  const room = { ledger, providers, clock, proofs: authority.proofs, patience: config.leases.patience };
+  const room = { ledger, providers, clock, random: randomBytes, proofs: authority.proofs, patience: config.leases.patience };
   const sweeper = stack.use(startSweeper(parts, room, live));
-  const folder = { path: config.templates, owners: [0, process.geteuid?.() ?? 0] };
-  const loading = Promise.all([PolicyInForce.load(folder, roomsOf(config, providers), ledger), shared.connect()]);
+  const owners = [0, process.geteuid?.() ?? 0];
+  const files: PolicyFiles = {
+    folder: { path: config.templates, owners },
+    rooms: roomsOf(config, providers),
+    lastWord: lastWordSource(config, owners, clock),
+    clock,
+  };
+  const loading = Promise.all([PolicyInForce.load({ files, ledger, log }), shared.connect()]);
   // Templates or a store that are not as they should be stop the broker, but not the end of what a dead one had issued.
   const [policy] = await loading.catch(async (error: unknown) => {
     await sweeper.round();
@@ -150,6 +156,7 @@ async function openHouse(
     log,
     verifier: createVerifier({ profiles, fetch: issuerFetch, readFile: readRegularFile, clock, history }),
     policy: () => policy.current,
+    lastWord: policy.lastWord,
     ledger,
     minting: { ...room, protect: (secrets) => log.hiding(secrets) },
     sweeper,
@@ -159,7 +166,8 @@ async function openHouse(
     boundTo: config.sessions.bound_to,
     reached: parts.settings.failpoint === undefined ? unstoppable : stoppingAt(parts.settings.failpoint, clock),
   };
-  return { house, policy, door: stack.use(await openDoor(parts, house, { policy, sockets, shared })) };
+  const watch = stack.use(new PolicyWatch({ policy, files, log }));
+  return { house, policy, door: stack.use(await openDoor(parts, house, { policy, watch, sockets, shared })) };
 }
 
 async function openLedger({ config, clock, version }: ServeParts, loaded: LoadedLedger): Promise<Ledger> {
@@ -174,7 +182,6 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
     ...room,
     held: (lease) => live.holds(lease),
     heldRun: (run) => live.has(run),
-    random: randomBytes,
     interval: config.leases.sweep,
     settle: room.patience + settleTime,
     report: (error, lease) => log.warn({ error, lease }, "a lease could not be ended yet"),
@@ -183,10 +190,17 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
   return sweeper;
 }
 
+interface Furnishing {
+  readonly policy: PolicyInForce;
+  readonly watch: PolicyWatch;
+  readonly sockets: Sockets;
+  readonly shared: SharedTokens;
+}
+
 async function openDoor(
   { config, clock, log, version, stop }: ServeParts,
   house: House,
-  { policy, sockets, shared }: { readonly policy: PolicyInForce; readonly sockets: Sockets; readonly shared: SharedTokens },
+  { policy, watch, sockets, shared }: Furnishing,
 ): Promise<Door> {
   const providers = Object.entries(config.providers).map(([name, { type }]) => ({ name, type }));
   const about = {
@@ -195,7 +209,7 @@ async function openDoor(
     issuers: Object.keys(config.issuers),
     providers,
     draining: () => stop.signal.aborted,
-    storeTrouble: () => shared.trouble(),
+    trouble: () => [...shared.trouble(), ...policy.trouble(), ...watch.trouble()],
   };
   const broker = createBroker(house, about);
   const record = (verb: "reload" | "drain", { who, why }: Reason) =>
@@ -208,7 +222,7 @@ async function openDoor(
     sockets,
     reload: async (reason) => {
       await record("reload", reason);
-      const { digest, templates } = await policy.reload();
+      const { digest, templates } = await policy.reload("operator");
       return { digest, templates: [...templates.keys()] };
     },
     drain: async (reason) => {

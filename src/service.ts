@@ -7,20 +7,22 @@ import type { House } from "./house.ts";
 import type { Identity } from "./identity/identity.ts";
 import { acceptKey, keyTrouble, refreshKeys } from "./issuer-keys.ts";
 import type { LeaseRecord } from "./ledger/ledger.ts";
+import { observe } from "./observe.ts";
 
 type Ask<Verb extends keyof Broker> = Parameters<Broker[Verb]>[0];
 
 /** What the rooms do not know of the broker as a whole. */
 export interface About extends Pick<BrokerStatus, "version" | "startedAt" | "issuers" | "providers"> {
   readonly draining: () => boolean;
-  /** What is wrong with the store that brokers share. */
-  readonly storeTrouble: () => BrokerStatus["trouble"];
+  /** What is wrong with the templates, and with the store that brokers share. */
+  readonly trouble: () => BrokerStatus["trouble"];
 }
 
 /** The flow, and the verbs around it, as the door offers them. */
 export function createBroker(house: House, about: About): Broker {
   return {
     run: (ask, client) => runJob(house, ask, client),
+    observe: (ask) => observe(house, ask),
     startSession: (ask) => startSession(house, ask),
     endSession: (ask) => endSession(house, ask),
     contain: (ask) => contain(house, ask),
@@ -92,7 +94,7 @@ async function revokeLease(house: House, { lease, who, why }: Ask<"revokeLease">
   return house.sweeper.endNow(found, "responder");
 }
 
-async function status(house: House, { draining, storeTrouble, ...about }: About): Promise<BrokerStatus> {
+async function status(house: House, { draining, trouble, ...about }: About): Promise<BrokerStatus> {
   const [sandboxes, ledger, open] = await Promise.all([
     house.sandboxes.status(),
     house.ledger.status(),
@@ -109,7 +111,7 @@ async function status(house: House, { draining, storeTrouble, ...about }: About)
     leases: { live: open.length, overdue: overdue.length },
     trouble: [
       ...house.verifier.readiness().flatMap(keyTrouble),
-      ...storeTrouble(),
+      ...trouble(),
       ...overdue.map(({ lease, provider }) => ({
         code: "provider-unavailable" as const,
         about: `${lease} of ${provider} could not be ended yet`,

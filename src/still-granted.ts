@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Delivery } from "./delivery/delivery.ts";
 import type { Identity } from "./identity/identity.ts";
-import type { Policy } from "./policy/compile.ts";
-import { decide } from "./policy/decide.ts";
-import type { Denial, Grant, GrantedCredential } from "./policy/grant.ts";
+import { decideBegun } from "./policy/decide.ts";
+import type { Decision, Denial, Grant, GrantedCredential, Observe } from "./policy/grant.ts";
+import type { Endpoint } from "./policy/network.ts";
+import type { Policy } from "./policy/policy.ts";
 import type { Isolation } from "./sandbox/sandbox.ts";
 import type { Instant } from "./time.ts";
 
@@ -11,8 +12,8 @@ export type JobGrant = Grant<Delivery, Isolation>;
 
 /**
  * Why a job may not go on with what it holds, by the policy of now; undefined where it may. Its fresh token must be granted the same
- * template and step. What that gives is compared for the identity that the job began with: a claim that differs from token to token fills
- * a slot differently, and that is no change of the template.
+ * template and step. The credentials are compared for the identity that the job began with: a claim that differs from token to token fills
+ * a slot differently, and that is no change of the template. A template's hours were asked when the job began.
  */
 export function noLongerGranted(
   policy: Policy<Delivery, Isolation>,
@@ -20,32 +21,63 @@ export function noLongerGranted(
   { identity, now }: { readonly identity: Identity; readonly now: Instant },
 ): Denial | undefined {
   const { template, step, command } = held;
-  const fresh = decide(policy, { identity, template, step, command, now });
+  const ask = { template, step, command, now: asOf(held.observe, now) };
+  const fresh = decideBegun(policy, { ...ask, identity });
   if (fresh.kind === "denied") return fresh;
-  const again = decide(policy, { identity: held.identity, template, step, command, now });
+  const again = decideBegun(policy, { ...ask, identity: held.identity });
   if (again.kind === "denied") return again;
-  if (covers(again, held)) return undefined;
+  return confines(fresh, held) && gives(again, held) ? undefined : narrowed(again);
+}
+
+/** Why not, once the site's last word was heard on what the job holds; undefined where all of it is left. */
+export function overruled(heard: Decision<Delivery, Isolation>, held: JobGrant): Denial | undefined {
+  if (heard.kind === "denied") return heard;
+  return confines(heard, held) && gives(heard, held) ? undefined : narrowed(heard);
+}
+
+function narrowed({ template, policy }: JobGrant): Denial {
   const message = `template ${template} no longer gives what this job holds`;
-  return { kind: "denied", code: "no-match", message, policy: again.policy, trace: [] };
+  return { kind: "denied", code: "no-match", message, policy, trace: [] };
+}
+
+/** A job that began while parts were only observed goes on so: nothing can be tightened around it, and the end of the observation is no fault of its. */
+function asOf(observe: Observe | undefined, now: Instant): Instant {
+  return observe === undefined ? now : Math.min(now, observe.until - 1);
 }
 
 /** More of what is counted is no reason to end a job; anything else that differs is. */
-function covers(now: JobGrant, held: JobGrant): boolean {
-  return (
-    now.workspace === held.workspace &&
-    isolates(now.isolation, held.isolation) &&
-    held.credentials.every((credential) => now.credentials.some((given) => gives(given, credential)))
-  );
-}
-
-function gives(now: GrantedCredential<Delivery>, held: GrantedCredential<Delivery>): boolean {
-  const { ttl, ...rest } = now;
-  const { ttl: heldTtl, ...heldRest } = held;
-  return ttl >= heldTtl && isDeepStrictEqual(rest, heldRest);
+function confines(now: JobGrant, held: JobGrant): boolean {
+  return now.workspace === held.workspace && isolates(now.isolation, held.isolation) && reaches(now, held);
 }
 
 function isolates(now: Isolation, held: Isolation): boolean {
   const limits = ["memory", "cpus", "pids", "timeout"] as const;
   const rest = ({ memory: _m, cpus: _c, pids: _p, timeout: _t, ...others }: Isolation): unknown => others;
   return limits.every((limit) => now[limit] >= held[limit]) && isDeepStrictEqual(rest(now), rest(held));
+}
+
+/** As far as before, or farther. */
+function reaches(now: JobGrant, held: JobGrant): boolean {
+  if (now.observe?.parts.includes("network") === true) return true;
+  const open = held.observe?.parts.includes("network") === true;
+  return !open && held.network.every((endpoint) => now.network.some((given) => covers(given, endpoint)));
+}
+
+/** `*` is exactly one whole label, on either side. */
+function covers(now: Endpoint, held: Endpoint): boolean {
+  const given = now.host.split(".");
+  const labels = held.host.split(".");
+  const hosts = given.length === labels.length && given.every((label, index) => label === "*" || label === labels[index]);
+  return hosts && now.port === held.port;
+}
+
+function gives(now: JobGrant, held: JobGrant): boolean {
+  return held.credentials.every((credential) => now.credentials.some((given) => isSame(given, credential)));
+}
+
+/** For as long, or longer; what a run does while a provider is down was over when it began. */
+function isSame(now: GrantedCredential<Delivery>, held: GrantedCredential<Delivery>): boolean {
+  const { ttl, wait: _w, optional: _o, ...rest } = now;
+  const { ttl: heldTtl, wait: _heldWait, optional: _heldOptional, ...heldRest } = held;
+  return ttl >= heldTtl && isDeepStrictEqual(rest, heldRest);
 }

@@ -80,6 +80,16 @@ describe("a session", () => {
     expect(opens({ ...stage.house, boundTo: "user" }, identity, unread).handle).toBeDefined();
   });
 
+  test("is recorded with its identity whole; a fraction by its text, which the ledger can spell in one way only", async () => {
+    count += 1;
+    const claims = { ref: "refs/heads/main", run_attempt: 2, weight: 0.5, tags: ["a"], ref_protected: true };
+    const whole = { ...identity, claims, token: { ...identity.token, key: `asker-${count}` } };
+    const { opening } = opens(stage.house, whole, inside);
+    const { id } = await stage.ledger.openSession(opening);
+    const [entry] = await stage.ledger.entries({ about: id, limit: 1 });
+    expect(entry?.event).toMatchObject({ kind: "session-opened", subject: "repo:shop", claims: { ...claims, weight: "0.5" } });
+  });
+
   test("that was bound to a runner stays so when the configuration changes", async () => {
     const handle = await started(stage.house, inside);
     expect(await outcome({ ...stage.house, boundTo: "user" }, handle, { ...inside, cgroup: "/runner-2" })).toBe("session-peer");

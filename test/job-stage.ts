@@ -14,6 +14,7 @@ import type { Ledger } from "../src/ledger/ledger.ts";
 import { loadLedger } from "../src/ledger/thread.ts";
 import { LiveRuns } from "../src/live.ts";
 import { createLog } from "../src/log.ts";
+import { isolationSchema } from "../src/sandbox/isolation.ts";
 import type { Sandbox } from "../src/sandbox/sandbox.ts";
 import { Secret } from "../src/secret.ts";
 import { systemClock } from "../src/time.ts";
@@ -75,7 +76,8 @@ async function houseOf(written: Ledger, folder: string): Promise<House> {
       audiences: () => [],
     },
     policy: nobody,
-    minting: { ...room, protect: (secrets) => log.hiding(secrets) },
+    lastWord: undefined,
+    minting: { ...room, random, protect: (secrets) => log.hiding(secrets) },
     sweeper: new Sweeper({
       ...room,
       held: () => false,
@@ -99,8 +101,16 @@ export const identity: Identity = {
   token: { key: "a-token", expiresAt: Date.now() + 600_000 },
 };
 export const peer = { uid: 1, gid: 1, pid: 1, cgroup: "/runner-1" };
-const credential = { name: "api", provider: "local", options: { kind: "x509" }, ttl: 60_000, deliver: undefined };
-const isolation = { memory: 1, cpus: 1, pids: 1, timeout: 1, environment: { pass: [] }, tolerate: {} };
+const credential = {
+  name: "api",
+  provider: "local",
+  options: { kind: "x509" },
+  ttl: 60_000,
+  deliver: undefined,
+  wait: 0,
+  optional: false,
+};
+const isolation = isolationSchema.parse({});
 export const grant: Parameters<Job["begin"]>[1] = {
   kind: "granted",
   template: "t",
@@ -111,6 +121,8 @@ export const grant: Parameters<Job["begin"]>[1] = {
   command: ["true"],
   workspace: "rw",
   isolation,
+  network: [],
+  observe: undefined,
   credentials: [credential],
 };
 export const ask: RunAsk = {
@@ -138,7 +150,7 @@ export const client: Client = {
 
 export function sandboxThat(parts: Partial<Sandbox>): Sandbox {
   const done = (): Promise<void> => Promise.resolve();
-  const run: Sandbox["run"] = () => Promise.resolve({ kind: "exited", code: 0 });
+  const run: Sandbox["run"] = () => Promise.resolve({ kind: "exited", code: 0, peakMemory: 4096 });
   return {
     tolerated: [],
     arm: done,

@@ -26,7 +26,7 @@ beforeAll(async () => {
         await output("stdout", Buffer.from("."));
         await sleep(20);
       }
-      return { kind: signal.aborted ? "cancelled" : "exited", code: 0 };
+      return { kind: signal.aborted ? "cancelled" : "exited", code: 0, peakMemory: undefined };
     },
   });
   const house = { ...stage.house, sandboxes: { ...stage.house.sandboxes, open: async () => sandbox } };
@@ -36,7 +36,7 @@ beforeAll(async () => {
     issuers: ["ci"],
     providers: [],
     draining: () => false,
-    storeTrouble: () => [],
+    trouble: () => [],
   };
   open = await openDoor({ broker: createBroker(house, about) });
   tokenFile = join(stage.folder, "token");

@@ -1,11 +1,13 @@
 import { type Delivery, deliverable, deliverySchema } from "../src/delivery/delivery.ts";
 import type { House } from "../src/house.ts";
-import { identifyingClaims } from "../src/identity/issuers/ids.ts";
+import { issuerWords } from "../src/identity/issuers/issuer-words.ts";
 import { compileProfiles, issuersSchema } from "../src/identity/issuers/issuers.ts";
 import { noHistory } from "../src/identity/keys/key-history.ts";
 import { createVerifier } from "../src/identity/verify.ts";
-import { compileTemplates, type Policy } from "../src/policy/compile.ts";
-import { isolationSchema } from "../src/sandbox/isolation.ts";
+import { compileTemplates } from "../src/policy/compile.ts";
+import type { Policy } from "../src/policy/policy.ts";
+import { sandboxConfigSchema } from "../src/sandbox/config.ts";
+import { isolationRoom } from "../src/sandbox/isolation-room.ts";
 import type { Isolation } from "../src/sandbox/sandbox.ts";
 import { systemClock } from "../src/time.ts";
 import { audience, githubClaims, headerOf, rsaKey, signed, type TestKey } from "./identity/issuer.ts";
@@ -50,14 +52,23 @@ export async function openRenewalStage(fresh: number): Promise<RenewalStage> {
 
 const template = (ref: string, credential: string): string => `version: 1
 template: long
-who: { issuer: ci, repository_id: "456789", ref: ${ref} }
+who:
+  issuer: ci
+  repository_id: "456789"
+  ref: ${ref}
+  not: { event_name: [pull_request_target, workflow_run, issue_comment] }
 credentials: { ${credential}: { provider: local, kind: x509, ttl: 10m } }
 sandbox: { memory: 256MiB, timeout: 1m }
+accept: { trust-missing: "its branch is asked for in full" }
 `;
 
 function policyOf({ house }: JobStage, text: string): Policy<Delivery, Isolation> {
-  const rooms = { delivery: deliverySchema, isolation: isolationSchema, deliverable, issuers: identifyingClaims(issuers) };
-  const compiled = compileTemplates([{ file: "long.yaml", text }], { ...rooms, providers: house.minting.providers });
+  const providers = new Map(
+    [...house.minting.providers].map(([name, provider]) => [name, { ...provider, type: name, endpoints: [] }] as const),
+  );
+  const isolation = isolationRoom(sandboxConfigSchema.parse({}));
+  const rooms = { delivery: deliverySchema, isolation, deliverable, issuers: issuerWords(issuers), providers };
+  const compiled = compileTemplates([{ file: "long.yaml", text }], rooms);
   if (compiled.kind === "policy") return compiled.policy;
   throw new Error(JSON.stringify(compiled.problems));
 }

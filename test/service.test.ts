@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.[Symbol.asyncDispose]());
 
-const about = { version: "0.1.0", startedAt: 0, issuers: ["ci"], providers: [], draining: () => false, storeTrouble: () => [] };
+const about = { version: "0.1.0", startedAt: 0, issuers: ["ci"], providers: [], draining: () => false, trouble: () => [] };
 const brokerOf = (changes: Partial<House> = {}): Broker =>
   createBroker({ ...stage.house, boundTo: "runner", ...changes }, about);
 

@@ -1,12 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { type Delivery, deliverable, deliverySchema } from "../src/delivery/delivery.ts";
 import type { Identity } from "../src/identity/identity.ts";
-import { compileTemplates, type Policy } from "../src/policy/compile.ts";
+import { indexOf } from "../src/policy/candidates.ts";
+import { compileTemplates } from "../src/policy/compile.ts";
 import { decide } from "../src/policy/decide.ts";
-import { isolationSchema } from "../src/sandbox/isolation.ts";
+import { hoursSchema } from "../src/policy/hours.ts";
+import type { Policy, Template } from "../src/policy/policy.ts";
+import { sandboxConfigSchema } from "../src/sandbox/config.ts";
+import { isolationRoom } from "../src/sandbox/isolation-room.ts";
 import type { Isolation } from "../src/sandbox/sandbox.ts";
 import { type JobGrant, noLongerGranted } from "../src/still-granted.ts";
-import { identityWith, rooms } from "./policy/rooms.ts";
+import { identityWith } from "./policy/identities.ts";
+import { rooms } from "./policy/rooms.ts";
 
 /** The parts of a template that this is about, each as it stands while the run begins. */
 const parts = {
@@ -30,11 +35,32 @@ credentials:
   ${more}
 steps: { ship: ${step} }
 sandbox: ${sandbox}
+accept: { trust-missing: "this is about ids alone", dangerous-events: "this is about ids alone" }
 `;
-  const given = { ...rooms, delivery: deliverySchema, isolation: isolationSchema, deliverable };
-  const compiled = compileTemplates([{ file: "deploy.yaml", text }], given);
+  const isolation = isolationRoom(sandboxConfigSchema.parse(undefined));
+  const compiled = compileTemplates([{ file: "deploy.yaml", text }], {
+    ...rooms,
+    delivery: deliverySchema,
+    isolation,
+    deliverable,
+  });
   if (compiled.kind === "policy") return compiled.policy;
   throw new Error(JSON.stringify(compiled.problems));
+}
+
+type Deploy = Template<Delivery, Isolation>;
+
+/** The same policy, with its template as this makes it. */
+function withTemplate(
+  policy: Policy<Delivery, Isolation>,
+  change: (template: Deploy) => Partial<Deploy>,
+): Policy<Delivery, Isolation> {
+  const templates = [...policy.templates.values()].map((template) => ({ ...template, ...change(template) }));
+  return {
+    ...policy,
+    templates: new Map(templates.map((template) => [template.name, template])),
+    candidates: indexOf(templates),
+  };
 }
 
 const identityOf = (claims: Readonly<Record<string, string>> = {}): Identity => identityWith({ repository_id: "1", ...claims });
@@ -117,11 +143,11 @@ describe("a job that proves itself afresh may not go on", () => {
     [
       "where its fresh token is of another branch than its template is for",
       {
-        before: { who: '{ issuer: github, repository_id: "1", ref: main }' },
-        first: { ref: "main" },
-        fresh: { ref: "other" },
+        before: { who: '{ issuer: github, repository_id: "1", ref: refs/heads/main }' },
+        first: { ref: "refs/heads/main" },
+        fresh: { ref: "refs/heads/other" },
       },
-      { code: "claim-mismatch", message: 'ref of this job is "other", which template deploy does not accept' },
+      { code: "claim-mismatch", message: 'ref of this job is "refs/heads/other", which template deploy does not accept' },
     ],
     [
       "where its step pins another command",
@@ -132,5 +158,88 @@ describe("a job that proves itself afresh may not go on", () => {
     const denial = denialAfter(change);
     expect(denial).toMatchObject({ kind: "denied", ...expected });
     expect(denial?.policy).toBe(policyOf(change.after ?? change.before ?? {}).digest);
+  });
+});
+
+/** When the job began, and when it proves itself again; both in the template's hours unless a row says otherwise. */
+const began = Date.parse("2026-01-05T18:59:00Z");
+const now = began + 120_000;
+
+const to = (host: string, port = 443) => ({ host, port, from: undefined });
+const reaches =
+  (...network: readonly Deploy["network"][number][]) =>
+  ({ steps }: Deploy): Partial<Deploy> => ({
+    steps: new Map([...steps].map(([name, step]) => [name, { ...step, network }])),
+  });
+
+const spacious = (isolation: Isolation): Isolation => ({ ...isolation, memory: isolation.memory * 8 });
+const loosened =
+  (part: "limits" | "network", until = now - 1) =>
+  ({ isolation }: Deploy): Partial<Deploy> => ({
+    observe: { parts: [part], until },
+    unlimited: { base: spacious(isolation.base), byTrust: new Map() },
+  });
+const narrowForForks = ({ isolation }: Deploy): Partial<Deploy> => ({
+  isolation: { base: spacious(isolation.base), byTrust: new Map([["fork", isolation.base]]) },
+});
+const whenDown =
+  (wait: number, optional: boolean) =>
+  ({ credentials }: Deploy): Partial<Deploy> => ({
+    credentials: new Map([...credentials].map(([name, one]) => [name, { ...one, wait, optional }])),
+  });
+const hours = (): Partial<Deploy> => ({ when: [hoursSchema.parse({ hours: "07:00-19:00", zone: "UTC" })] });
+const nothing = (): Partial<Deploy> => ({});
+
+interface Turn {
+  readonly before: (template: Deploy) => Partial<Deploy>;
+  readonly after: (template: Deploy) => Partial<Deploy>;
+  readonly fresh?: Partial<Identity>;
+}
+
+function turned({ before, after, fresh = {} }: Turn): ReturnType<typeof noLongerGranted> {
+  const [then, since] = [before, after].map((change) => withTemplate(policyOf({}), change));
+  if (then === undefined || since === undefined) throw new Error("there are two");
+  const held = decide(then, { identity: identityOf(), template: "deploy", step: "ship", command: ["true"], now: began });
+  if (held.kind === "denied") throw new Error(held.message);
+  return noLongerGranted(since, held, { identity: { ...identityOf(), ...fresh }, now });
+}
+
+const two = reaches(to("a.example.com"), to("*.b.example.com", 5432));
+const limits = loosened("limits");
+const network = loosened("network");
+
+describe("what is asked when a job begins, and what only confines it", () => {
+  test.each<[string, Turn]>([
+    ["hours that have ended since", { before: hours, after: hours }],
+    ["hours that came since", { before: nothing, after: hours }],
+    ["the same network in another order", { before: two, after: reaches(to("*.b.example.com", 5432), to("a.example.com")) }],
+    ["a wider network", { before: two, after: reaches(to("*.example.com"), to("*.b.example.com", 5432), to("c.example.com")) }],
+    [
+      "a network that is only observed now",
+      { before: two, after: (one) => ({ ...reaches()(one), ...loosened("network", now + 1)(one) }) },
+    ],
+    ["limits that are no longer only observed", { before: limits, after: limits }],
+    ["a network that is no longer only observed", { before: network, after: network }],
+    ["limits that are only observed now", { before: nothing, after: loosened("limits", now + 1) }],
+    ["another wait for a provider that is down", { before: whenDown(1_000, true), after: whenDown(0, false) }],
+    ["a sandbox that differs for a trust that is not its own", { before: narrowForForks, after: narrowForForks }],
+  ])("%s: it goes on", (_, turn) => {
+    expect(turned(turn)).toBeUndefined();
+  });
+
+  const holds = { kind: "denied", code: "no-match", message: "template deploy no longer gives what this job holds" };
+  test.each<[string, Turn]>([
+    ["a network with a host less", { before: two, after: reaches(to("a.example.com")) }],
+    ["a network with another port", { before: two, after: reaches(to("a.example.com"), to("*.b.example.com")) }],
+    ["a star that became one of its hosts", { before: two, after: reaches(to("a.example.com"), to("x.b.example.com", 5432)) }],
+    ["a star for fewer labels", { before: reaches(to("x.y.example.com")), after: reaches(to("*.example.com")) }],
+    ["a network that the template no longer lets it be watched in", { before: network, after: nothing }],
+    ["limits that the template no longer leaves to be watched", { before: limits, after: nothing }],
+    [
+      "a trust that has less, since its fresh token",
+      { before: narrowForForks, after: narrowForForks, fresh: { trust: "fork" } },
+    ],
+  ])("%s: it ends", (_, turn) => {
+    expect(turned(turn)).toMatchObject(holds);
   });
 });

@@ -52,6 +52,9 @@ const segment = String.raw`(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.@=+-]|\{[A-Za-z_][A-
 /** No leading slash, no slot in the mount, and none of Vault's own mounts: a template reads secrets, it does not run Vault. */
 const path = new RegExp(String.raw`^(?!(?:sys|auth|identity|cubbyhole)/)[A-Za-z0-9_-]+(?:/${segment})+$`);
 
+/** Made once: making a schema takes longer than using it. */
+const slotted = slot("path-segment");
+
 /**
  * The template's part. `kind` says what the answer must be: `kv` gives the secret's `fields` and has no lease; `dynamic` gives a
  * username and a password with a lease that is revoked. Left out, a path with `creds` in Vault's usual place is dynamic.
@@ -69,7 +72,7 @@ export const options = z
     /** Another role to log in as than the provider's own. */
     role: name.optional(),
   })
-  .transform(({ path: text, kind, role }) => ({ path: slot("path-segment").parse(text), kind: kind ?? kindOf(text), role }));
+  .transform(({ path: text, kind, role }) => ({ path: slotted.parse(text), kind: kind ?? kindOf(text), role }));
 
 export type VaultOptions = z.output<typeof options>;
 

@@ -79,10 +79,11 @@ function explanations(ledger: Ledger, record: Recorder): Calls<"getPolicy" | "ex
 
     async explainDenial({ denial }, context) {
       // Only what looks like one: somebody's token or handle, pasted by mistake, must not end up in the ledger.
-      await record(context, `denial ${/^(denial|den)-[\w-]{1,64}$/.test(denial) ? denial : "of another form"}`);
-      const [entry] = denial === "" ? [] : await ledger.entries({ about: denial, kinds: ["denied"], limit: 1 });
-      if (entry?.event.kind !== "denied") throw new BrokerError("entry-unknown", "the ledger has no denial of this id");
-      return { entry: entryMessage(entry), templates: traceMessages(entry.event.trace) };
+      await record(context, `denial ${/^(denial|den|obs)-[\w-]{1,64}$/.test(denial) ? denial : "of another form"}`);
+      const [entry] = denial === "" ? [] : await ledger.entries({ about: denial, kinds: ["denied", "observed"], limit: 1 });
+      if (entry === undefined) throw new BrokerError("entry-unknown", "the ledger has no denial or observation of this id");
+      const trace = entry.event.kind === "denied" ? entry.event.trace : [];
+      return { entry: entryMessage(entry), templates: traceMessages(trace) };
     },
   };
 }

@@ -4,11 +4,13 @@ import { BrokerError } from "../errors.ts";
 import { Secret } from "../secret.ts";
 import { peerIn } from "./caller.ts";
 import type { BrokerService } from "./gen/mayfly/v1/broker_pb.ts";
+import { limits } from "./limits.ts";
 import type { RequestParts } from "./requests.ts";
 import { serveRun } from "./run.ts";
+import { observationFrom, observedMessage } from "./run-messages.ts";
 
 export function brokerService(parts: RequestParts): ServiceImpl<typeof BrokerService> {
-  const { broker, calls } = parts;
+  const { broker, calls, tarpit } = parts;
   return {
     run: (requests, context) => serveRun(parts, requests, { peer: peerIn(context), signal: context.signal }),
 
@@ -20,6 +22,13 @@ export function brokerService(parts: RequestParts): ServiceImpl<typeof BrokerSer
         token: Secret.of(token),
       });
       return { session, handle: handle.use(String), until: timestampFromMs(until), workload, trust };
+    },
+
+    async observe(request, context) {
+      calls.admit();
+      const peer = peerIn(context);
+      if (!tarpit.observes(peer)) throw tooOften();
+      return observedMessage(await broker.observe({ ...observationFrom(request), peer, signal: context.signal }));
     },
 
     async endSession({ handle }, context) {
@@ -39,4 +48,10 @@ export function brokerService(parts: RequestParts): ServiceImpl<typeof BrokerSer
       };
     },
   };
+}
+
+function tooOften(): BrokerError {
+  return new BrokerError("busy", `a user observes at most ${limits.observations} times within a minute`, {
+    hint: "each is an entry of the ledger; try again in a minute",
+  });
 }

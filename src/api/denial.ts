@@ -18,6 +18,21 @@ const own: ReadonlySet<Code> = new Set([
 /** Bytes that a caller may choose must not fill the ledger. */
 const longest = 300;
 
+/** Nobody was believed and nothing was decided yet. */
+const nothing = {
+  issuer: null,
+  subject: null,
+  workload: null,
+  job: null,
+  trust: null,
+  claims: null,
+  policy: null,
+  trace: [],
+  asked: null,
+  step: null,
+  lastWord: null,
+} as const;
+
 /**
  * Records a refusal that never reached the broker, and gives it back with the id that `mayfly explain` expands. A refusal stays one
  * where the ledger cannot be written: then it has no id.
@@ -31,10 +46,9 @@ export async function onRecord(
   const { code, message, hint, detail, cause } = error;
   const id = newId("denial", randomBytes);
   const { uid, pid, cgroup = null } = peer;
-  const nobody = { issuer: null, workload: null, policy: null, trace: [] };
   try {
     const said = message.slice(0, longest);
-    await to.ledger.append([{ kind: "denied", denial: id, code, message: said, peer: { uid, pid, cgroup }, ...nobody }]);
+    await to.ledger.append([{ kind: "denied", denial: id, code, message: said, peer: { uid, pid, cgroup }, ...nothing }]);
   } catch (failed) {
     to.log.error({ err: failed, code, uid }, "a refusal could not be recorded");
     return error;

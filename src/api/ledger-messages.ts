@@ -33,7 +33,7 @@ export function leaseStateName(state: LeaseState): LeaseStateName | undefined {
 
 /** The handle stays behind: what ends a lease is nobody's business but the broker's. */
 export function leaseMessage(lease: LeaseRecord): MessageInitShape<typeof LeaseSchema> {
-  const { state, ending, options, openedAt, expiresAt, latestExpiry, nextAttempt, handle: _, ...plain } = lease;
+  const { state, ending, options, openedAt, expiresAt, latestExpiry, nextAttempt, handle: _, unknownAt: _at, ...plain } = lease;
   return {
     ...plain,
     state: states[state],

@@ -24,6 +24,8 @@ export const limits = {
   /** Milliseconds: that window, and how long the answer to each further refusal is held back. */
   refusalWindow: 60_000,
   hold: 1_000,
+  /** What one user is told within that window of what a run would be granted: it costs the ledger an entry, and the user no token. */
+  observations: 120,
   /** Calls of one connection that wait behind an answer which is held back, one second more each; one more is refused unseen. */
   waitingCalls: 4,
   /** Refusals of one process within the window, after which it is kept out for so many milliseconds. */

@@ -1,10 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Credentials, LeaseOutcome, Peer, RunAsk, RunResult } from "../contract.ts";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Credentials, LeaseOutcome, ObserveAsk, Observed, Peer, RunAsk, RunResult } from "../contract.ts";
 import { BrokerError } from "../errors.ts";
 import type { Exit } from "../sandbox/sandbox.ts";
 import { Secret } from "../secret.ts";
-import { RunOutcome, type RunResultSchema, type RunStart, Signal } from "./gen/mayfly/v1/broker_pb.ts";
+import {
+  type ObserveRequest,
+  type ObserveResponseSchema,
+  RunOutcome,
+  type RunResultSchema,
+  type RunStart,
+  Signal,
+} from "./gen/mayfly/v1/broker_pb.ts";
 import { LeaseEnd } from "./gen/mayfly/v1/lease_pb.ts";
 import type { JobSignal } from "./pending-signals.ts";
 
@@ -23,7 +30,27 @@ export function askFrom(start: RunStart, peer: Peer): RunAsk {
   return { peer, credentials: credentialsIn(start), template, step, command, workspace, environment };
 }
 
-function credentialsIn({ credentials }: RunStart): Credentials {
+/** The same question, of which nothing is done but the answer. */
+export function observationFrom({ template, step, command, ...rest }: ObserveRequest): Omit<ObserveAsk, "peer" | "signal"> {
+  if (command.some((word) => word.includes("\0"))) throw new BrokerError("usage", "a NUL byte cannot stand in a command");
+  return { credentials: credentialsIn(rest), template, step, command };
+}
+
+export function observedMessage({
+  credentials,
+  network,
+  step,
+  ...plain
+}: Observed): MessageInitShape<typeof ObserveResponseSchema> {
+  return {
+    ...plain,
+    ...(step === undefined ? {} : { step }),
+    credentials: credentials.map(({ ttl, ...names }) => ({ ...names, ttl: durationFromMs(ttl) })),
+    network: network.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`),
+  };
+}
+
+function credentialsIn({ credentials }: Pick<RunStart, "credentials">): Credentials {
   switch (credentials.case) {
     case "token":
       if (credentials.value === "") break;

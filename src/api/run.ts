@@ -94,9 +94,9 @@ class RunStream implements AsyncDisposable {
       signals: this.#input.signals,
       signal: this.#stop.signal,
       output: (stream, chunk) => answers.put({ message: { case: stream, value: chunk } }),
-      accepted: ({ handle, ...run }) => {
+      accepted: ({ handle, missing, ...run }) => {
         const opened = handle === undefined ? {} : { sessionHandle: handle.use(String) };
-        void answers.putFirst({ message: { case: "accepted", value: { ...run, ...opened } } });
+        void answers.putFirst({ message: { case: "accepted", value: { ...run, ...opened, missing: [...missing] } } });
       },
       freshToken: async (before) => {
         const token = this.#input.nextToken();

@@ -25,6 +25,7 @@ export class Tarpit {
   readonly #clock: Clock;
   readonly #users: Windows;
   readonly #processes: Windows;
+  readonly #observers: Windows;
   readonly #slow = new WeakMap<Line, Slow>();
   readonly #keptOut = new Map<number, Duration>();
 
@@ -32,6 +33,7 @@ export class Tarpit {
     this.#clock = clock;
     this.#users = new Windows(clock);
     this.#processes = new Windows(clock);
+    this.#observers = new Windows(clock);
   }
 
   /** Before a call is looked at: resolves when it may be, with false where too many of its connection wait already. */
@@ -56,6 +58,11 @@ export class Tarpit {
     const alone = pid !== 0 && this.#processes.tellsApart(pid);
     if (alone && ofProcess > limits.refusalsOfProcess) return this.#keepOut(pid);
     return ofUser <= limits.refusals ? "rare" : "often";
+  }
+
+  /** Counts an observation; false for one too many. */
+  observes({ uid }: Line["peer"]): boolean {
+    return this.#observers.count(uid) <= limits.observations;
   }
 
   /** Resolves when the answer may go out. */

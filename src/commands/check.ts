@@ -1,51 +1,99 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { exitOf } from "../api/codes.ts";
-import { type Problem, problemText } from "../policy/problem.ts";
+import type { Compiled } from "../policy/compile.ts";
+import type { Problem } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
+import { sarifOf } from "./check-sarif.ts";
+import { countsOf, problemLines, ruleLines, rulesAsData } from "./check-text.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
-import { jsonFlag } from "./reach.ts";
+import { jsonFlag, socketFlag } from "./reach.ts";
 import { configFlag, configFrom, readTemplates, type TemplateFlags } from "./templates.ts";
 
 interface CheckFlags extends TemplateFlags {
   readonly json?: boolean;
+  readonly sarif?: boolean;
+  readonly strict?: boolean;
+  readonly listRules?: boolean;
+  readonly test?: boolean;
+  readonly replay?: string;
+  readonly socket?: string;
 }
 
 const examples = `
 Examples:
   $ mayfly check
-  $ mayfly check templates --config deploy/mayfly.yaml
-  $ mayfly check templates --json | jq '.problems[] | .file, .line'`;
+  $ mayfly check templates --config deploy/mayfly.yaml --strict
+  $ mayfly check templates --test
+  $ mayfly check templates --sarif > mayfly.sarif
+  $ mayfly check templates --json | jq '.problems[] | .rule, .file, .line'
+  $ mayfly check --replay 30d new-templates
+
+An error never loads, nor does a risk that its template does not accept by the rule's name; advice loads. Each rule is explained in docs/lint.md.
+With --replay it exits with 1, as diff(1) does, where anything would newly be allowed, denied, widened or lengthened.`;
 
 export function checkCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("check")
     .summary("check templates before a broker reads them")
-    .description("Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody.")
+    .description("Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody, but for --replay.")
     .argument("[folder]", "the templates (default: MAYFLY_TEMPLATES, else what mayfly.yaml names)")
     .option(...configFlag)
+    .option("--strict", "fail on advice too")
+    .option("--test", "run the tests beside the templates as well")
+    .option("--replay <span>", "decide the requests recorded in this span again, such as 30d, and list what would come out otherwise")
+    .option(...socketFlag)
+    .option("--list-rules", "print every rule and leave")
+    .option("--sarif", "print SARIF 2.1.0, for code scanning")
     .option(...jsonFlag)
     .addHelpText("after", examples)
     .action((folder: string | undefined, flags: CheckFlags) => check(io, types, folder, flags));
 }
 
 async function check(io: Io, types: LoadCatalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
+  if (flags.listRules === true) return flags.json === true ? printJson(io, rulesAsData()) : print(io, ruleLines());
   const config = configFrom(io, flags);
   const folder = given === undefined ? config.templates : resolve(io.cwd, given);
+  if (flags.replay !== undefined) {
+    const { checkReplay } = await import("./check-replay.ts");
+    return checkReplay(io, types, { config, folder, span: flags.replay, flags });
+  }
   const compiled = await readTemplates(io, types, { config, folder });
-  if (compiled.kind === "problems") return complain(io, compiled.problems, flags);
-  const { digest, templates } = compiled.policy;
-  if (flags.json === true) printJson(io, { ok: true, digest, templates: [...templates.keys()], problems: [] });
-  else print(io, `${templates.size === 1 ? "1 template" : `${templates.size} templates`} in ${folder}: policy ${digest}`);
+  const problems = compiled.kind === "problems" ? compiled.problems : compiled.findings;
+  const failed = compiled.kind === "problems" || (flags.strict === true && problems.length > 0);
+  if (failed) io.exit(exitOf("policy-invalid"));
+  // With both, the tests' own JSON is all of it, since two documents would be none.
+  if (flags.test !== true || flags.json !== true || compiled.kind === "problems") report(io, { compiled, problems, failed, folder }, flags);
+  if (flags.test !== true || compiled.kind === "problems") return;
+  const { checkTests } = await import("./check-tests.ts");
+  return checkTests(io, types, { config, folder, flags });
+}
+
+interface Checked {
+  readonly compiled: Compiled<unknown, unknown>;
+  readonly problems: readonly Problem[];
+  readonly failed: boolean;
+  readonly folder: string;
 }
 
 /** The problems are the data here, so that an editor or a CI system can read them. */
-function complain(io: Io, problems: readonly Problem[], { json }: CheckFlags): void {
-  if (json === true) printJson(io, { ok: false, problems });
-  else for (const problem of problems) print(io, problemText(problem));
-  say(
-    io,
-    `mayfly: ${problems.length === 1 ? "1 problem" : `${problems.length} problems`}: a broker would not load these templates`,
-  );
-  io.exit(exitOf("policy-invalid"));
+function report(io: Io, { compiled, problems, failed, folder }: Checked, flags: CheckFlags): void {
+  const policy = compiled.kind === "policy" ? compiled.policy : undefined;
+  if (flags.sarif === true) return printJson(io, sarifOf(problems, { folder, cwd: io.cwd }));
+  if (flags.json === true) {
+    const read = policy === undefined ? {} : { digest: policy.digest, templates: [...policy.templates.keys()] };
+    return printJson(io, { ok: !failed, ...read, problems });
+  }
+  if (problems.length > 0) print(io, problemLines(io, problems));
+  if (policy !== undefined) print(io, `${numbered(policy.templates.size, "template")} in ${folder}: policy ${policy.digest}`);
+  if (problems.length > 0) say(io, `mayfly: ${summary(problems, policy !== undefined)}`);
+}
+
+function summary(problems: readonly Problem[], loads: boolean): string {
+  const what = loads ? countsOf(problems) : `${numbered(problems.length, "problem")} (${countsOf(problems)})`;
+  return loads ? what : `${what}: a broker would not load these templates`;
+}
+
+function numbered(count: number, what: string): string {
+  return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }

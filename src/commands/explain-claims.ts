@@ -4,12 +4,11 @@ import { resolve } from "node:path";
 import { exitOf } from "../api/codes.ts";
 import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
-import { identityOf } from "../identity/believe.ts";
 import { isOf } from "../identity/chosen.ts";
 import type { Identity } from "../identity/identity.ts";
 import { compileProfiles } from "../identity/issuers/issuers.ts";
 import { isObject, type JsonObject, readJson } from "../identity/json.ts";
-import { matterOf, rules } from "../identity/rules.ts";
+import { supposedIdentity } from "../identity/supposed.ts";
 import { explained, explainText } from "../policy/explain.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { type AskFlags, decided, policyFrom, tracesOf } from "./explain-policy.ts";
@@ -28,26 +27,21 @@ export async function explainClaims(io: Io, types: LoadCatalogue, { claims, comm
   const config = configFrom(io, flags);
   const policy = await policyFrom(io, types, { config, flags });
   const asking = { identity: identityFrom(io, config, await readClaims(resolve(io.cwd, claims))), command, flags };
-  const decision = decided(io, policy, asking);
-  const traces = decision.kind === "granted" ? tracesOf(policy, asking) : [];
+  const traces = tracesOf(io, policy, asking);
+  const first = decided(io, policy, asking);
+  // A denial's own trace is bounded: it was made for the ledger.
+  const decision = first.kind === "denied" ? { ...first, trace: traces } : first;
   if (flags.json === true) printJson(io, explained(decision, traces));
   else print(io, explainText(decision, traces));
   if (decision.kind === "denied") io.exit(exitOf(decision.code));
 }
 
-/** Signature and times are not looked at; what only a signed token has may be left out, since nobody is believed here. */
+/** Throws `token-issuer`, and whatever the verifier would refuse such a token with. */
 function identityFrom(io: Io, config: Config, claims: JsonObject): Identity {
   const profiles = compileProfiles(config.issuers, (path) => readFileSync(path, "utf8"));
   const profile = profiles.find((one) => isOf(one, claims));
   if (profile === undefined) throw new BrokerError("token-issuer", "mayfly.yaml has no issuer whose url is the claims' `iss`");
-  const at = new Date(io.clock.now());
-  const now = Math.floor(at.getTime() / 1_000);
-  const [alg = "RS256"] = profile.algorithms;
-  const whole = { aud: profile.audience, iat: now, exp: now + 60, jti: "explained", ...claims };
-  const header = { alg, kid: "", typ: "JWT", others: [] };
-  const matter = matterOf({ header, claims: whole, signingInput: "", compact: "" }, profile);
-  for (const { name, check } of rules) if (name !== "times") check(matter, at);
-  return identityOf(matter);
+  return supposedIdentity(claims, profile, io.clock.now());
 }
 
 const largest = 65_536;

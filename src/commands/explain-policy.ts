@@ -2,10 +2,10 @@ import { resolve } from "node:path";
 import type { Config } from "../config.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Identity } from "../identity/identity.ts";
-import type { Policy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
-import { match } from "../policy/match.ts";
+import { matchAt } from "../policy/match.ts";
+import type { Policy } from "../policy/policy.ts";
 import { policyInvalid } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
@@ -57,7 +57,7 @@ export function decidedBySteps<D, I>(io: Io, policy: Policy<D, I>, asking: Askin
 }
 
 /** Every template that was asked about, whether one of them matched or not. */
-export function tracesOf<D, I>(policy: Policy<D, I>, { identity, flags }: Asking): readonly TemplateTrace[] {
+export function tracesOf<D, I>(io: Io, policy: Policy<D, I>, { identity, flags }: Asking): readonly TemplateTrace[] {
   const asked = [...policy.templates.values()].filter(({ name }) => flags.template === undefined || name === flags.template);
-  return asked.map((template) => match(template, identity));
+  return asked.map((template) => matchAt(template, { identity, now: io.clock.now() }));
 }

@@ -2,6 +2,7 @@ import type { Check, Examination } from "../identity/examine.ts";
 import type { Identity } from "../identity/identity.ts";
 import { isList, type Json } from "../identity/json.ts";
 import type { ParsedToken } from "../identity/parse.ts";
+import { presets } from "../identity/presets/presets.ts";
 import type { Profile } from "../identity/profile.ts";
 import { trustClaims } from "../identity/trust-claims.ts";
 import { explained } from "../policy/explain.ts";
@@ -46,7 +47,7 @@ export interface Believed {
   readonly claims: readonly { readonly claim: string; readonly value: unknown; readonly use: Use }[];
 }
 
-/** `id`: the workload or the job is made of it. `trust`: trust is derived from it. `label`: neither; a template may match on it all the same. */
+/** `id`: the workload or the job is made of it, or a template may name whose job it is by it. `trust`: trust is derived from it. `label`: neither; a template may match on it all the same. */
 type Use = "id" | "trust" | "label";
 
 /** Plain data. Of the token itself there is only what it says: neither its text nor its signature. */
@@ -78,7 +79,7 @@ function believedOf(profile: Profile, identity: Identity, checks: readonly Check
   const jobIds = there([...profile.job, ...profile.jobWhereSent]);
   const trustFrom = trustClaims(profile, identity);
   const uses: readonly (readonly [Use, readonly string[]])[] = [
-    ["id", [...profile.workload, ...jobIds]],
+    ["id", [...profile.workload, ...jobIds, ...identifyingOf(profile)]],
     ["trust", trustFrom],
   ];
   const failed = checks.some(({ check, state }) => check === "claims" && state !== "held");
@@ -95,6 +96,11 @@ function believedOf(profile: Profile, identity: Identity, checks: readonly Check
       use: uses.find(([, names]) => names.includes(claim))?.[0] ?? "label",
     })),
   };
+}
+
+/** What only one owner's tokens say, by which a template may name whose job it is. */
+function identifyingOf({ preset }: Profile): readonly string[] {
+  return Object.entries(presets).find(([name]) => name === preset)?.[1].identifying ?? [];
 }
 
 function leftOutOf({ claims }: ParsedToken, identity: Identity): Account["leftOut"] {

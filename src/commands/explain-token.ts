@@ -50,11 +50,11 @@ export async function explainToken(io: Io, types: LoadCatalogue, { file, command
 
   function givenTo(identity: Identity): Given {
     const asking = { identity, command, flags };
-    return { decisions: decidedBySteps(io, policy, asking), traces: tracesOf(policy, asking) };
+    return { decisions: decidedBySteps(io, policy, asking), traces: tracesOf(io, policy, asking) };
   }
 }
 
-function gatesFrom(io: Io, { issuers }: Config): ReturnType<typeof gatesOf> {
+export function gatesFrom(io: Io, { issuers }: Config): ReturnType<typeof gatesOf> {
   const profiles = compileProfiles(issuers, (path) => readFileSync(path, "utf8"));
   return gatesOf({ profiles, clock: io.clock, history: noHistory, fetch: issuerFetch, readFile: readRegularFile });
 }

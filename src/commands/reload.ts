@@ -13,7 +13,7 @@ export function reloadCommand(io: Io): Command {
   return new Command("reload")
     .summary("have the broker read its templates again")
     .description(
-      "Has the broker read its templates again. Templates that do not load change nothing: the old ones stay in force.",
+      "Has the broker read its templates, and its last word, again at once; it does so by itself when they have changed and then stood still. What does not load changes nothing: what was in force stays.",
     )
     .option(...whoFlag)
     .requiredOption(...whyFlag)

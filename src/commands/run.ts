@@ -18,6 +18,7 @@ import type { Io } from "./io.ts";
 import { fail, say, sayFailure } from "./output.ts";
 import { reach, socketFlag } from "./reach.ts";
 import { ResultFile } from "./result-file.ts";
+import { observe } from "./run-observe.ts";
 import { audienceFlag, handleFrom, type TokenFlags, tokenFlag, tokenFrom } from "./token.ts";
 
 interface RunFlags extends TokenFlags {
@@ -26,6 +27,8 @@ interface RunFlags extends TokenFlags {
   readonly session?: string;
   readonly workspace?: string;
   readonly result?: string;
+  readonly observe?: boolean;
+  readonly json?: boolean;
   readonly socket?: string;
 }
 
@@ -34,6 +37,7 @@ Examples:
   $ mayfly run -- npm publish
   $ mayfly run --template deploy --step migrate --result result.json -- npm run migrate
   $ mayfly run --session @handle --workspace build -- ./deploy.sh
+  $ mayfly run --observe --template deploy --step migrate -- npm run migrate
 
 The command's stdin, stdout, stderr, signals and exit code are its own; it gets no terminal. Mayfly's own failures exit with
 ${exits.denied} (denied), ${exits.upstream} (a provider or issuer is down, try again), ${exits.sandbox} (sandbox), ${exits.ended} (ended early), ${exits.usage} (usage), ${exits.busy} (busy), ${exits.broker} (broker) or
@@ -55,12 +59,16 @@ export function runCommand(io: Io): Command {
     .option(...audienceFlag)
     .option("--workspace <folder>", "the command's working folder (default: the current one)")
     .option("--result <file>", "write how it ended, as JSON")
+    .option("--observe", "run nothing: print what the run would be granted; spends no token, and is recorded")
+    .option("--json", "with --observe: print JSON, in the API's own shape")
     .option(...socketFlag)
     .addHelpText("after", examples)
     .action((command: string[], flags: RunFlags) => run(io, command, flags));
 }
 
 async function run(io: Io, command: readonly string[], flags: RunFlags): Promise<void> {
+  if (flags.observe === true) return observe(io, await startOf(io, command, flags), flags);
+  if (flags.json === true) throw new BrokerError("usage", "--json is for --observe; --result writes how a run ended");
   await using file = flags.result === undefined ? undefined : await ResultFile.open(resolve(io.cwd, flags.result));
   // Before anything else: a run whose result cannot be written does not start, and one that was killed leaves this behind.
   await file?.write({ kind: "started" });
@@ -131,7 +139,13 @@ function runnerOf(io: Io, flags: RunFlags, cancel: AbortController): Runner {
       started.abort();
       for (const name of passedOn) io.onSignal(name, () => send(name), AbortSignal.any([stop, over]));
     },
-    accepted: () => undefined,
+    accepted: ({ missing }) => {
+      if (missing.length > 0)
+        say(
+          io,
+          `mayfly: this run goes on without ${missing.join(", ")}: what would give ${missing.length === 1 ? "it" : "them"} is down`,
+        );
+    },
     output: (stream, chunk) => written(io[stream], chunk),
     freshToken: () => freshToken(io, flags),
     signal: over,

@@ -15,8 +15,8 @@ Examples:
   $ mayfly serve
   $ mayfly serve --config ./mayfly.yaml
 
-Started as root, it starts its own sandboxd and then becomes the user that mayfly.yaml names. SIGTERM drains it, SIGHUP makes it
-read the templates again. It logs JSON to stderr.`;
+Started as root, it starts its own sandboxd and then becomes the user that mayfly.yaml names. SIGTERM drains it. It reads
+the templates again when they have changed, and at once on SIGHUP. It logs JSON to stderr.`;
 
 export function serveCommand(
   io: Io,

@@ -5,6 +5,7 @@ import { BrokerError } from "../errors.ts";
 import type { ProviderContext } from "../lease/provider.ts";
 import type { Compiled } from "../policy/compile.ts";
 import { checkTemplates } from "../policy/load.ts";
+import type { Rooms } from "../policy/rooms.ts";
 import { configureProviders, type LoadCatalogue, roomsOf } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import type { Io } from "./io.ts";
@@ -30,8 +31,13 @@ export async function readTemplates(
   types: LoadCatalogue,
   from: { readonly config: Config; readonly folder: string },
 ): Promise<Compiled<Delivery, Isolation>> {
-  const providers = configureProviders(from.config, await types(), { clock: io.clock, authority: noAuthority });
-  return checkTemplates({ path: from.folder, owners: [0, io.uid] }, roomsOf(from.config, providers));
+  return checkTemplates({ path: from.folder, owners: [0, io.uid] }, await roomsFrom(io, types, from.config));
+}
+
+/** The words that templates may use by this mayfly.yaml, and the day on which they are looked at. */
+export async function roomsFrom(io: Io, types: LoadCatalogue, config: Config): Promise<Rooms<Delivery, Isolation>> {
+  const providers = configureProviders(config, await types(), { clock: io.clock, authority: noAuthority });
+  return { ...roomsOf(config, providers), now: io.clock.now() };
 }
 
 /** Reading templates signs nothing, so no key is opened for it. */

@@ -32,6 +32,7 @@ function erase<Options>(provider: Provider<Options>): Provider<unknown> {
   return {
     options: provider.options,
     gives: (options) => provider.gives(accept(options)),
+    ends: (options) => provider.ends(accept(options)),
     mint: (request) => provider.mint({ ...request, options: accept(request.options) }),
     revocation: revocation === "none" ? "none" : eraseRevocation(revocation, accept),
   };

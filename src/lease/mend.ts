@@ -9,8 +9,8 @@ import { ifMoved, revocationOf, revoke } from "./revoke.ts";
 
 export interface Mending extends LeaseRoom {
   /**
-   * How long after its intent "it never happened" is not believed yet: a request whose caller died may still be on its way. Longer than
-   * the patience of minting.
+   * How long after a lease became unknown "it never happened" is not believed yet: a request whose caller died may still be on its way.
+   * Longer than the patience of minting.
    */
   readonly settle: Duration;
   /** The longest that one attempt may take. */
@@ -69,7 +69,8 @@ async function mendUnknown(room: Mending, record: LeaseRecord, by: Revoker, sign
   if (revocation === "none") return room.ledger.postpone(lease, latestExpiry);
   const found = await revocation.recover(intentOf(record), options, { proof: room.proofs.end(lease), signal });
   if (found.kind === "found") return endFound(room, record, found.ending, { by, signal });
-  const believedFrom = record.openedAt + room.settle;
+  // Not from its intent: a credential that waits for its provider may be asked for long after that.
+  const believedFrom = (record.unknownAt ?? room.clock.now()) + room.settle;
   if (room.clock.now() < believedFrom) return room.ledger.postpone(lease, believedFrom);
   await room.ledger.append([{ kind: "failed", lease, code: "provider-unavailable" }]).catch(ifMoved);
 }

@@ -8,8 +8,10 @@ import { type Held, holdLeases } from "./end.ts";
 import { asFailure } from "./failure.ts";
 import { expiryOf, type Lease, type LeaseRoom, type Leases } from "./lease.ts";
 import type { Intent, Minted, Provider } from "./provider.ts";
+import { whileDown } from "./wait.ts";
 
 export interface Minting extends LeaseRoom {
+  readonly random: (bytes: number) => Buffer;
   /** Hides secrets in the broker's own log, before anything else is done with them, until the returned object is disposed. */
   readonly protect: (secrets: readonly Secret[]) => Disposable;
 }
@@ -27,21 +29,23 @@ const skew: Duration = 5_000;
 /** How long the others of a set may take to end when one of them could not be minted, and at the end of a forgotten scope. */
 const undoTime: Duration = 5_000;
 
+/** What was minted, and the optional credentials that the run goes on without. */
+export interface Issue<Delivery> extends Leases<Delivery> {
+  readonly missing: readonly Pick<Intent, "lease" | "credential">[];
+}
+
 /**
  * Mints the credentials of one grant side by side, and records of each how it went: `issued`, `failed` where certainly nothing came into
- * being, else `unknown`. All or none: when one fails, the others are ended, and the first one's error is thrown.
+ * being, else `unknown`. All or none, but for the optional ones whose provider is down or whose answer was lost: when any other fails, all are
+ * ended, and the first one's error is thrown.
  */
-export async function mint<Delivery>(minting: Minting, ask: MintAsk<Delivery>): Promise<Leases<Delivery>> {
-  const results = await Promise.all(
-    ask.intents.map((intent) => mintOne(minting, credentialOf(ask, intent), intent, ask.signal)),
-  );
-  const leases = holdLeases(
-    minting,
-    results.flatMap(({ held }) => held ?? []),
-    undoTime,
-  );
-  const failure = results.find(({ error }) => error !== undefined)?.error;
-  if (failure === undefined) return leases;
+export async function mint<Delivery>(minting: Minting, ask: MintAsk<Delivery>): Promise<Issue<Delivery>> {
+  const results = await Promise.all(ask.intents.map((intent) => mintOne(minting, ask, intent)));
+  const held = results.flatMap((result) => result.held ?? []);
+  const leases = holdLeases(minting, held, undoTime);
+  const failure = results.find(({ error, isMissing }) => error !== undefined && isMissing !== true)?.error;
+  if (failure === undefined)
+    return { ...leases, missing: ask.intents.filter((_, index) => results[index]?.isMissing === true) };
   await leases.end(undoTime);
   throw failure;
 }
@@ -55,23 +59,24 @@ function credentialOf<Delivery>({ grant }: MintAsk<Delivery>, intent: Intent): G
   return found;
 }
 
-/** A lease with an error came into being all the same, and must be ended. */
+/** A lease with an error came into being all the same, and must be ended. One that is missing did not, or is the sweeper's. */
 interface Result<Delivery> {
   readonly held?: Held<Delivery>;
   readonly error?: BrokerError;
+  readonly isMissing?: boolean;
 }
 
-async function mintOne<Delivery>(
-  minting: Minting,
-  credential: GrantedCredential<Delivery>,
-  intent: Intent,
-  signal: AbortSignal,
-): Promise<Result<Delivery>> {
+async function mintOne<Delivery>(minting: Minting, of: MintAsk<Delivery>, intent: Intent): Promise<Result<Delivery>> {
+  const credential = credentialOf(of, intent);
+  const { signal } = of;
   // Cancelled before anybody was asked: certainly nothing came into being.
   if (signal.aborted) return { error: await recordFailure(minting, intent, new BrokerError("provider-unavailable"), signal) };
   try {
     const provider = providerOf(minting, intent);
-    const { minted, hidden } = await ask(minting, provider, { intent, options: credential.options }, signal);
+    const asked = { intent, options: credential.options };
+    const { minted, hidden } = await whileDown(minting, { wait: credential.wait, signal }, () =>
+      ask(minting, provider, asked, signal),
+    );
     const lease = {
       ...minted,
       lease: intent.lease,
@@ -84,7 +89,8 @@ async function mintOne<Delivery>(
     const error = broken ?? unrecorded;
     return { held: { lease, hidden }, ...(error === undefined ? {} : { error }) };
   } catch (error) {
-    return { error: await recordFailure(minting, intent, error, signal) };
+    const failure = await recordFailure(minting, intent, error, signal);
+    return { error: failure, isMissing: credential.optional && failure.code === "provider-unavailable" };
   }
 }
 

@@ -77,6 +77,8 @@ export interface Provider<Options> {
    */
   readonly options: z.ZodType<Options>;
   gives(options: Filled<Options>): MaterialKind;
+  /** How a lease of these options ends; `mint` answers with an ending of this kind and no other. */
+  ends(options: Filled<Options>): Ending["kind"];
   mint(request: MintRequest<Options>): Promise<Minted>;
   /** `none`: the provider cannot end a credential early, and says so here instead of pretending. */
   readonly revocation: Revocation<Options> | "none";

@@ -63,7 +63,9 @@ export class Sweeper implements AsyncDisposable {
   async #closeLostRuns(): Promise<void> {
     const { ledger, heldRun } = this.#room;
     const lost = (await ledger.openRuns()).filter((run) => !heldRun(run));
-    const events = lost.map((run) => ({ kind: "run-ended", run, outcome: "lost", exitCode: null, code: null }) as const);
+    const events = lost.map(
+      (run) => ({ kind: "run-ended", run, outcome: "lost", exitCode: null, code: null, peakMemory: null }) as const,
+    );
     if (events.length > 0) await ledger.append(events);
   }
 

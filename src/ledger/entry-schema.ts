@@ -12,15 +12,23 @@ const peerSeen = z.strictObject({ uid, pid: whole, cgroup: text.nullable() });
 const handle = z.record(z.string(), z.string()).nullable();
 
 const started = z.strictObject({ kind: z.literal("started"), version: text, configuration: text, host: text });
-const policy = z.strictObject({ kind: z.literal("policy"), policy: id, templates: z.array(text) });
+/** A fraction has more than one spelling, so that a claim which is one is recorded as its text. */
+const claim = z.union([text, z.int(), z.boolean(), z.array(text)]);
+const identity = { issuer: text, subject: text, workload: text, job: text, trust: text, claims: z.record(text, claim) };
+const policyChange = z.enum(["start", "change", "signal", "operator"]);
+
+const policy = z.strictObject({
+  kind: z.literal("policy"),
+  policy: id,
+  templates: z.array(text),
+  by: policyChange,
+  lastWord: text.nullable(),
+});
+const policyRefused = z.strictObject({ kind: z.literal("policy-refused"), by: policyChange, problems: whole, first: text });
 const sessionOpened = z.strictObject({
   kind: z.literal("session-opened"),
+  ...identity,
   session: id,
-  issuer: text,
-  subject: text,
-  workload: text,
-  job: text,
-  trust: text,
   token: id,
   peer: peerSeen,
   until: whole,
@@ -39,7 +47,22 @@ const runOpened = z.strictObject({
   step: text.nullable(),
   policy: text,
   reason: text,
+  asked: text.nullable(),
   tolerated: z.array(text),
+  observed: z.array(text),
+  lastWord: text.nullable(),
+});
+const observed = z.strictObject({
+  kind: z.literal("observed"),
+  ...identity,
+  observation: id,
+  peer: peerSeen,
+  template: text,
+  step: text.nullable(),
+  policy: text,
+  reason: text,
+  asked: text.nullable(),
+  lastWord: text.nullable(),
 });
 const denied = z.strictObject({
   kind: z.literal("denied"),
@@ -48,9 +71,16 @@ const denied = z.strictObject({
   message: text,
   peer: peerSeen,
   issuer: text.nullable(),
+  subject: text.nullable(),
   workload: text.nullable(),
+  job: text.nullable(),
+  trust: text.nullable(),
+  claims: identity.claims.nullable(),
   policy: text.nullable(),
   trace: z.unknown(),
+  asked: text.nullable(),
+  step: text.nullable(),
+  lastWord: text.nullable(),
 });
 const intent = z.strictObject({
   kind: z.literal("intent"),
@@ -59,6 +89,7 @@ const intent = z.strictObject({
   credential: text,
   provider: text,
   options: z.unknown(),
+  optional: z.boolean(),
   latestExpiry: whole,
 });
 const issued = z.strictObject({
@@ -74,6 +105,15 @@ const runEnded = z.strictObject({
   outcome: z.enum(["exited", "timeout", "oom", "cancelled", "killed", "refused", "lost"]),
   exitCode: z.int().nullable(),
   code: code.nullable(),
+  peakMemory: whole.nullable(),
+});
+const egress = z.strictObject({
+  kind: z.literal("egress"),
+  run: id,
+  host: text,
+  port: whole,
+  connections: whole,
+  allowed: z.boolean(),
 });
 const fenceRaised = z.strictObject({
   kind: z.literal("fence-raised"),
@@ -110,9 +150,11 @@ const issuerKeys = z.strictObject({
 const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
   started,
   policy,
+  policyRefused,
   sessionOpened,
   sessionEnded,
   runOpened,
+  observed,
   denied,
   intent,
   issued,
@@ -124,6 +166,7 @@ const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("expired"), lease: id }),
   z.strictObject({ kind: z.literal("exposed"), lease: id, why: text }),
   runEnded,
+  egress,
   fenceRaised,
   operated,
   identityRenewed,

@@ -12,19 +12,24 @@ import type { Instant } from "../time.ts";
  */
 export type Event =
   | { readonly kind: "started"; readonly version: string; readonly configuration: string; readonly host: string }
-  | { readonly kind: "policy"; readonly policy: string; readonly templates: readonly string[] }
+  /** Templates came into force; every later decision until the next such entry is by them. */
   | {
-      readonly kind: "session-opened";
+      readonly kind: "policy";
+      readonly policy: string;
+      /** Their names, as far as an entry holds them; the policy's stored text has them all. */
+      readonly templates: readonly string[];
+      readonly by: PolicyChange;
+      /** SHA-256, hex, of the bundle that has the last word beside them; null where there is none, or a server has it. */
+      readonly lastWord: string | null;
+    }
+  /** Templates that did not load, so that the old ones stayed: `first` is the first of so many problems, in our words. */
+  | { readonly kind: "policy-refused"; readonly by: PolicyChange; readonly problems: number; readonly first: string }
+  | (Recorded<"session-opened", IdentitySeen> & {
       readonly session: string;
-      readonly issuer: string;
-      readonly subject: string;
-      readonly workload: string;
-      readonly job: string;
-      readonly trust: string;
       readonly token: string;
       readonly peer: PeerSeen;
       readonly until: Instant;
-    }
+    })
   /** The CI job proved itself afresh: another token, the same workload and job. `run` is null where one was about to begin. */
   | {
       readonly kind: "identity-renewed";
@@ -43,19 +48,37 @@ export type Event =
       readonly step: string | null;
       readonly policy: string;
       readonly reason: string;
+      /** The template that the runner named; null where it left the choice to its identity. */
+      readonly asked: string | null;
       readonly tolerated: readonly string[];
+      /** The parts of the isolation that the template only observed for now. */
+      readonly observed: readonly string[];
+      /** The id of the site's last word on this run; null where the site has none. */
+      readonly lastWord: string | null;
     }
-  | {
-      readonly kind: "denied";
+  /** What a runner would have been granted; nothing was minted and nothing ran. */
+  | (Recorded<"observed", IdentitySeen> & {
+      readonly observation: string;
+      readonly peer: PeerSeen;
+      readonly template: string;
+      readonly step: string | null;
+      readonly policy: string;
+      readonly reason: string;
+      readonly asked: string | null;
+      readonly lastWord: string | null;
+    })
+  | (Recorded<"denied", Nullable<IdentitySeen>> & {
       readonly denial: string;
       readonly code: Code;
       readonly message: string;
       readonly peer: PeerSeen;
-      readonly issuer: string | null;
-      readonly workload: string | null;
       readonly policy: string | null;
       readonly trace: unknown;
-    }
+      /** What the runner named; null where it named none, or nothing was asked for yet. */
+      readonly asked: string | null;
+      readonly step: string | null;
+      readonly lastWord: string | null;
+    })
   | {
       readonly kind: "intent";
       readonly lease: string;
@@ -63,6 +86,8 @@ export type Event =
       readonly credential: string;
       readonly provider: string;
       readonly options: unknown;
+      /** Whether the run goes on without it where its provider is down. */
+      readonly optional: boolean;
       readonly latestExpiry: Instant;
     }
   | {
@@ -85,6 +110,8 @@ export type Event =
       readonly outcome: RunOutcome;
       readonly exitCode: number | null;
       readonly code: Code | null;
+      /** The most memory that the job had at one moment, in bytes; null where the host does not say. */
+      readonly peakMemory: number | null;
     }
   | {
       readonly kind: "fence-raised";
@@ -119,7 +146,32 @@ export type Event =
       readonly count: number;
       readonly from: Instant;
       readonly to: Instant;
+    }
+  /** One host and port that a job reached for, and how often, told when its run ends. */
+  | {
+      readonly kind: "egress";
+      readonly run: string;
+      readonly host: string;
+      readonly port: number;
+      readonly connections: number;
+      readonly allowed: boolean;
     };
+
+type Recorded<Kind extends string, Fields> = { readonly kind: Kind } & Fields;
+type Nullable<Fields> = { readonly [Name in keyof Fields]: Fields[Name] | null };
+
+/** A believed identity, whole: with the policy's text it says why a request was decided as it was, and how another policy would decide. */
+export interface IdentitySeen {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly workload: string;
+  readonly job: string;
+  readonly trust: string;
+  readonly claims: Readonly<Record<string, string | number | boolean | readonly string[]>>;
+}
+
+/** `change`: the folder changed; `signal`: SIGHUP; `operator`: `mayfly reload`. */
+export type PolicyChange = "start" | "change" | "signal" | "operator";
 
 /** Who was at the other end of the socket, as the kernel said it; `cgroup` is null where it could not be read. */
 export interface PeerSeen {

@@ -6,8 +6,11 @@ import { entrySchema } from "./entry-schema.ts";
 
 /** C2SP tlog-tiles writes an entry's length in two bytes; a longer one could never be published. */
 const longestLeaf = 65_535;
-/** What a peer can make us write in one denial; its trace also names every template. */
-const longestDenial = 16_384;
+/** What a peer can make us write in one denial: bytes of its claims, and of its trace. */
+const longestClaims = 16_384;
+const longestTrace = 16_384;
+/** Characters of anything else in it. */
+const longestWords = 1_024;
 
 /** The bytes of an entry that are hashed into the tree: canonical JSON, in UTF-8. */
 export function leafOf(entry: Entry): Buffer {
@@ -45,17 +48,32 @@ export function entryOf(leaf: Uint8Array): Entry {
   return entry.data;
 }
 
-/** A denial holds words of the one who was denied: what would be too long is cut, and named by its digest. */
+/**
+ * A denial holds words of the one who was denied: what would be too long is cut, and named by its digest. Claims are kept whole or not at
+ * all: half of them would be another identity.
+ */
 export function fit(event: Event): Event {
   if (event.kind !== "denied") return event;
-  const message = shorten(event.message);
   const trace = canonical(event.trace ?? null);
-  if (trace.length <= longestDenial) return { ...event, message, trace: event.trace ?? null };
-  return { ...event, message, trace: { cut: digestOf(trace) } };
+  return {
+    ...event,
+    message: shorten(event.message),
+    subject: shortened(event.subject),
+    workload: shortened(event.workload),
+    job: shortened(event.job),
+    asked: shortened(event.asked),
+    step: shortened(event.step),
+    claims: Buffer.byteLength(canonical(event.claims)) <= longestClaims ? event.claims : null,
+    trace: Buffer.byteLength(trace) <= longestTrace ? (event.trace ?? null) : { cut: digestOf(trace) },
+  };
+}
+
+function shortened(text: string | null): string | null {
+  return text === null ? null : shorten(text);
 }
 
 function shorten(text: string): string {
-  return text.length <= 1_024 ? text : `${text.slice(0, 1_024)}... (cut, sha256 ${digestOf(text)})`;
+  return text.length <= longestWords ? text : `${text.slice(0, longestWords)}... (cut, sha256 ${digestOf(text)})`;
 }
 
 function digestOf(text: string): string {

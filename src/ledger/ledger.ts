@@ -175,6 +175,8 @@ export interface LeaseRecord {
   readonly ending: "revoke" | "expires" | "static" | null;
   readonly handle: Readonly<Record<string, string>> | null;
   readonly openedAt: Instant;
+  /** When it became `unknown`; null where it never was. */
+  readonly unknownAt: Instant | null;
   readonly expiresAt: Instant | null;
   readonly latestExpiry: Instant;
   readonly attempts: number;

@@ -74,6 +74,8 @@ export class Replay {
         return this.#runOpened(event);
       case "run-ended":
         return this.#runEnded(event.run);
+      case "egress":
+        return this.#runs.has(event.run) ? undefined : "run-unknown";
       case "fence-raised":
         return this.#fenceRaised(event.fence);
       // News, which may come at any time.

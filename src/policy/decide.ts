@@ -1,11 +1,19 @@
 import { BrokerError, type Code } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Instant } from "../time.ts";
-import type { Policy, Template } from "./compile.ts";
-import type { Decision, Denial, Grant, GrantedCredential, TemplateTrace } from "./grant.ts";
-import { lineName, match } from "./match.ts";
+import {
+  type Decision,
+  type Denial,
+  type Grant,
+  type GrantedCredential,
+  longestTrace,
+  type Observe,
+  type TemplateTrace,
+} from "./grant.ts";
+import { isWithin } from "./hours.ts";
+import { failedClaims, lineName, type Meant, matchAt, matches, shown, valueOf } from "./match.ts";
+import type { Policy, Step, Template } from "./policy.ts";
 import { fill } from "./slots.ts";
-import type { Step } from "./step.ts";
 
 export interface Ask {
   readonly identity: Identity;
@@ -17,42 +25,60 @@ export interface Ask {
   readonly now: Instant;
 }
 
-/** One template that was tried. */
-interface Tried<D, I> {
-  readonly template: Template<D, I>;
-  readonly trace: TemplateTrace;
+/** The templates that a denial tells of. */
+interface Trail<D, I> {
+  templates: readonly Template<D, I>[];
 }
 
-/** What this identity may have. Pure, and it never throws: whatever goes wrong in here denies. */
+/** What this identity may have, now. Pure, and it never throws: whatever goes wrong in here denies. */
 export function decide<D, I>(policy: Policy<D, I>, ask: Ask): Decision<D, I> {
-  const tried: Tried<D, I>[] = [];
+  return decided(policy, ask, inHours);
+}
+
+/** The same for a run that has begun: its hours were asked then, and their end ends no job. */
+export function decideBegun<D, I>(policy: Policy<D, I>, ask: Ask): Decision<D, I> {
+  return decided(policy, ask, () => undefined);
+}
+
+/** Throws `outside-hours`. */
+type Timely = (template: Template<unknown, unknown>, now: Instant) => void;
+
+function decided<D, I>(policy: Policy<D, I>, ask: Ask, timely: Timely): Decision<D, I> {
+  const trail: Trail<D, I> = { templates: [] };
   try {
-    const template = choose(policy, ask, tried);
-    const step = stepOf(template, ask);
-    return grant(policy, template, step, ask);
+    const template = choose(policy, ask, trail);
+    timely(template, ask.now);
+    return grant(policy, template, ask);
   } catch (error) {
-    return denial(error, policy.digest, tried);
+    const { code, message } = error instanceof BrokerError ? error : new BrokerError("internal");
+    return { kind: "denied", code, message, policy: policy.digest, trace: traceOf(trail, ask) } satisfies Denial;
   }
 }
 
-function denial<D, I>(error: unknown, policy: string, tried: readonly Tried<D, I>[]): Denial {
-  const { code, message } = error instanceof BrokerError ? error : new BrokerError("internal");
-  return { kind: "denied", code, message, policy, trace: tried.map(({ trace }) => trace) };
+function traceOf<D, I>({ templates }: Trail<D, I>, ask: Ask): readonly TemplateTrace[] {
+  try {
+    return templates.slice(0, longestTrace).map((template) => matchAt(template, ask));
+  } catch {
+    return [];
+  }
 }
 
-/** The one template that is meant; each one tried is added to `tried`. Throws the denial's code. */
-function choose<D, I>(policy: Policy<D, I>, ask: Ask, tried: Tried<D, I>[]): Template<D, I> {
-  const candidates = ask.template === undefined ? [...policy.templates.values()] : [named(policy, ask.template)];
-  tried.push(...candidates.map((template) => ({ template, trace: match(template, ask.identity) })));
-  const matching = tried.filter(({ trace }) => trace.matched).map(({ template }) => template);
+/** The one template that is meant: by who asks and never by when, since a clock must not choose between two. Throws the denial's code. */
+function choose<D, I>(policy: Policy<D, I>, { identity, template: asked }: Ask, trail: Trail<D, I>): Template<D, I> {
+  trail.templates = asked === undefined ? policy.candidates(identity) : [named(policy, asked)];
+  const matching = trail.templates.filter((template) => matches(template, identity));
   const [only, second] = matching;
-  if (only === undefined) throw unmatched(tried, ask.template);
-  if (second !== undefined)
-    throw denied(
-      "ambiguous",
-      `more than one template is meant for this identity: ${matching.map(({ name }) => name).join(", ")}`,
-    );
+  if (only === undefined) throw unmatched(trail.templates, asked, identity);
+  trail.templates = matching;
+  if (second !== undefined) throw denied("ambiguous", `more than one template is meant for this identity: ${listed(matching)}`);
   return only;
+}
+
+const longestList = 10;
+
+function listed(matching: readonly { readonly name: string }[]): string {
+  const names = matching.slice(0, longestList).map(({ name }) => name);
+  return `${names.join(", ")}${matching.length > longestList ? ` and ${matching.length - longestList} more` : ""}`;
 }
 
 function denied(code: Code, message: string): BrokerError {
@@ -65,29 +91,38 @@ function named<D, I>(policy: Policy<D, I>, name: string): Template<D, I> {
   return template;
 }
 
-/** The job learns its own value and never the expected one, and only of a template that it named. */
-function unmatched<D, I>(tried: readonly Tried<D, I>[], asked: string | undefined): BrokerError {
-  const failed = tried[0]?.trace.lines.at(-1);
-  if (asked === undefined || failed === undefined) return new BrokerError("no-match");
-  const claim = failed.line.replace(/^not /, "");
-  const value = failed.found === "absent" ? "is absent from this job's token" : `of this job is ${failed.found}`;
-  return denied("claim-mismatch", `${claim} ${value}, which template ${asked} does not accept`);
+/** The job learns its own values and never the expected ones, and only of a template that it named. */
+function unmatched(tried: readonly Meant[], asked: string | undefined, identity: Identity): BrokerError {
+  const [only] = tried;
+  const claims = only === undefined ? [] : failedClaims(only, identity);
+  if (asked === undefined || claims.length === 0) return new BrokerError("no-match");
+  const found = claims.map((claim) => {
+    const value = valueOf(claim, identity);
+    return value === undefined ? `${claim} is absent from this job's token` : `${claim} of this job is ${shown(value)}`;
+  });
+  return denied("claim-mismatch", `${found.join(" and ")}, which template ${asked} does not accept`);
 }
 
-function stepOf<D, I>(template: Template<D, I>, ask: Ask): Step | undefined {
-  const { name, steps } = template;
-  if (ask.step === undefined) {
+/** The caller hears no hours: they say when somebody looks. */
+function inHours({ name, when }: Template<unknown, unknown>, now: Instant): void {
+  if (!when.every((hours) => isWithin(hours, now)))
+    throw denied("outside-hours", `template ${name} cannot be used at this time`);
+}
+
+function stepOf<D, I>({ name, steps }: Template<D, I>, asked: string | undefined): Step | undefined {
+  if (asked === undefined) {
     if (steps.size > 0) throw denied("step-required", `template ${name} has steps, name one: ${[...steps.keys()].join(", ")}`);
     return undefined;
   }
-  const step = steps.get(ask.step);
-  if (step === undefined)
-    throw denied("step-unknown", `template ${name} has no step ${JSON.stringify(ask.step.slice(0, 128))}`);
+  const step = steps.get(asked);
+  if (step === undefined) throw denied("step-unknown", `template ${name} has no step ${JSON.stringify(asked.slice(0, 128))}`);
   return step;
 }
 
-function grant<D, I>(policy: Policy<D, I>, template: Template<D, I>, step: Step | undefined, ask: Ask): Grant<D, I> {
+function grant<D, I>(policy: Policy<D, I>, template: Template<D, I>, ask: Ask): Grant<D, I> {
+  const step = stepOf(template, ask.step);
   const names = step?.credentials ?? [...template.credentials.keys()];
+  const observe = template.observe !== undefined && ask.now < template.observe.until ? template.observe : undefined;
   return {
     kind: "granted",
     template: template.name,
@@ -98,8 +133,16 @@ function grant<D, I>(policy: Policy<D, I>, template: Template<D, I>, step: Step 
     credentials: names.map((name) => granted(template, name, ask.identity)),
     command: commandOf(template.name, step, ask.command),
     workspace: step?.workspace ?? "rw",
-    isolation: template.isolation,
+    network: step?.network ?? template.network,
+    isolation: isolationOf(template, observe, ask.identity),
+    observe,
   };
+}
+
+function isolationOf<D, I>(template: Template<D, I>, observe: Observe | undefined, { trust }: Identity): I {
+  const loosened = observe?.parts.includes("limits") === true ? template.unlimited : undefined;
+  const { base, byTrust } = loosened ?? template.isolation;
+  return byTrust.get(trust) ?? base;
 }
 
 function granted<D, I>(template: Template<D, I>, name: string, identity: Identity): GrantedCredential<D> {

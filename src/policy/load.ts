@@ -1,8 +1,10 @@
-import { constants } from "node:fs";
+import { constants, type Dirent } from "node:fs";
 import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Compiled, compileTemplates, type Policy } from "./compile.ts";
-import type { TemplateSource } from "./document.ts";
+import { type Compiled, compileTemplates } from "./compile.ts";
+import { fileProblem, kindOf, type TemplateSource } from "./document.ts";
+import { NotOwned, ownerFlaw } from "./owned.ts";
+import type { Policy } from "./policy.ts";
 import { type Problem, policyInvalid } from "./problem.ts";
 import type { Rooms } from "./rooms.ts";
 
@@ -12,13 +14,13 @@ export interface TemplatesFolder {
   readonly owners: readonly number[];
 }
 
-const maxFiles = 1_000;
-const maxSize = 262_144;
+/** A tree beyond these is a mistake, or meant to keep the broker busy. */
+const most = { files: 4_096, depth: 8, fileSize: 262_144, size: 33_554_432 } as const;
 
 /** The policy of a folder, or `policy-invalid` with every problem in it. A broker never runs with a part of its templates. */
 export async function loadPolicy<D, I>(folder: TemplatesFolder, rooms: Rooms<D, I>): Promise<Policy<D, I>> {
   const compiled = await checkTemplates(folder, rooms);
-  if (compiled.kind === "problems") throw policyInvalid(compiled.problems);
+  if (compiled.kind === "problems") throw policyInvalid(compiled.problems.filter(({ level }) => level !== "advice"));
   return compiled.policy;
 }
 
@@ -37,78 +39,104 @@ interface ReadTemplates {
 }
 
 async function readTemplates({ path, owners }: TemplatesFolder): Promise<ReadTemplates> {
-  const sources: TemplateSource[] = [];
   const problems: Problem[] = [];
-  const complain = (file: string, message: string): void =>
-    void problems.push({ file, line: 0, key: "", message, fix: undefined });
-  const names = await listed(path, owners).catch((error: unknown) => complain(path, whyUnreadable(error)));
-  for (const name of names ?? []) {
-    await readTemplate(join(path, name), owners).then(
-      (text) => sources.push({ file: name, text }),
-      (error: unknown) => complain(name, whyUnreadable(error)),
+  const files = await listed({ path, name: "", depth: 0 }, owners, problems);
+  if (files.length > most.files)
+    return { sources: [], problems: [...problems, fileProblem(path, `holds more than ${most.files} files`)] };
+  const sources: TemplateSource[] = [];
+  for (let at = 0; at < files.length; at += atOnce) {
+    const read = files.slice(at, at + atOnce).map((file) =>
+      readSource(join(path, file), owners).then(
+        (text) => [{ file, text }],
+        (error: unknown) => void problems.push(fileProblem(file, whyUnreadable(error))),
+      ),
     );
+    sources.push(...(await Promise.all(read)).flatMap((one) => one ?? []));
+    const size = sources.reduce((sum, { text }) => sum + text.length, 0);
+    if (size > most.size) return { sources: [], problems: [...problems, fileProblem(path, "holds more than 32 MiB")] };
   }
   return { sources, problems };
 }
 
-/** What is hidden or plainly something else is left alone; what looks like a template under another name is refused. */
-async function listed(path: string, owners: readonly number[]): Promise<readonly string[]> {
-  const flaw = ownerFlaw(await lstat(path), owners, "isDirectory");
-  if (flaw !== undefined) throw new TemplateUnreadable(flaw);
-  const entries = (await readdir(path, { withFileTypes: true })).filter((entry) => !entry.name.startsWith("."));
-  const folder = entries.find((entry) => entry.isDirectory());
-  if (folder !== undefined) throw new TemplateUnreadable(`holds the folder ${folder.name}, which would not be read`);
-  const names = entries.map((entry) => entry.name).filter((name) => /\.ya?ml$/i.test(name));
-  const odd = names.find((name) => !/^[A-Za-z0-9][A-Za-z0-9._-]*\.yaml$/.test(name));
-  if (odd !== undefined) throw new TemplateUnreadable(`holds ${JSON.stringify(odd)}; a template's file is called NAME.yaml`);
-  if (names.length > maxFiles) throw new TemplateUnreadable(`holds more than ${maxFiles} templates`);
-  return names.sort();
+const atOnce = 32;
+
+interface Folder {
+  readonly path: string;
+  /** Beneath the folder of templates, with a slash behind it; empty for that folder itself. */
+  readonly name: string;
+  readonly depth: number;
 }
 
-/** The file that was checked is the file that is read: one descriptor for both. */
-async function readTemplate(path: string, owners: readonly number[]): Promise<string> {
+/** The names of all files that say something, those of the folders beneath too. */
+async function listed(folder: Folder, owners: readonly number[], problems: Problem[]): Promise<readonly string[]> {
+  const entries = await entriesOf(folder, owners).catch((error: unknown) => {
+    problems.push(fileProblem(folder.name || folder.path, whyUnreadable(error)));
+  });
+  const files: string[] = [];
+  for (const entry of entries ?? []) {
+    const name = `${folder.name}${entry.name}`;
+    const flaw = entryFlaw(entry, folder);
+    if (flaw !== undefined) problems.push(fileProblem(name, flaw));
+    else if (!entry.isDirectory()) files.push(name);
+    else
+      files.push(
+        ...(await listed({ path: join(folder.path, entry.name), name: `${name}/`, depth: folder.depth + 1 }, owners, problems)),
+      );
+    if (files.length > most.files) return files;
+  }
+  return files;
+}
+
+/** What is hidden or plainly something else is left alone; what could be taken for a part of the policy and would not be read is refused. */
+async function entriesOf({ path }: Folder, owners: readonly number[]): Promise<readonly Dirent[]> {
+  const flaw = ownerFlaw(await lstat(path), owners, "isDirectory");
+  if (flaw !== undefined) throw new NotOwned(flaw);
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries
+    .filter(({ name }) => !name.startsWith("."))
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink() || /\.ya?ml$/i.test(entry.name))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function entryFlaw(entry: Dirent, { depth }: Folder): string | undefined {
+  if (entry.isSymbolicLink()) return "a symbolic link; templates are plain files and folders";
+  if (entry.isDirectory() && depth >= most.depth) return `more than ${most.depth} folders deep`;
+  if (entry.isDirectory() && !/^[a-z0-9][a-z0-9_-]*$/.test(entry.name))
+    return "not a name for a folder, which is lower case letters, digits, '-' and '_'";
+  if (!entry.isDirectory() && !/^[a-z0-9][a-z0-9_-]*(?:\.set|\.test)?\.yaml$/.test(entry.name))
+    return "not a name for a file, which is NAME.yaml, NAME.set.yaml, NAME.test.yaml or bounds.yaml, in lower case";
+  return undefined;
+}
+
+/** The file that was checked is the file that is read: one descriptor for both. Tests are checked and not read: they decide nothing. */
+async function readSource(path: string, owners: readonly number[]): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    return await checkedText(file, owners);
+    return await checkedText(file, owners, kindOf(path) === "test");
   } finally {
     await file.close();
   }
 }
 
-async function checkedText(file: FileHandle, owners: readonly number[]): Promise<string> {
+async function checkedText(file: FileHandle, owners: readonly number[], unread: boolean): Promise<string> {
   const stats = await file.stat();
   const flaw = ownerFlaw(stats, owners, "isFile");
-  if (flaw !== undefined) throw new TemplateUnreadable(flaw);
-  if (stats.size > maxSize) throw new TemplateUnreadable("longer than 256 KiB");
+  if (flaw !== undefined) throw new NotOwned(flaw);
+  if (unread) return "";
+  if (stats.size > most.fileSize) throw new NotOwned("longer than 256 KiB");
   const bytes = await file.readFile();
+  // A template that is cut off may still be one, with fewer conditions than its author writes.
+  const after = await file.stat();
+  if (after.mtimeMs !== stats.mtimeMs || after.size !== bytes.length) throw new NotOwned("changed while it was read");
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new TemplateUnreadable("not UTF-8");
+    throw new NotOwned("not UTF-8");
   }
 }
 
-interface Stats {
-  readonly uid: number;
-  readonly mode: number;
-  isFile(): boolean;
-  isDirectory(): boolean;
-}
-
-/** Whoever may write a template decides who gets what. */
-function ownerFlaw(stats: Stats, owners: readonly number[], kind: "isFile" | "isDirectory"): string | undefined {
-  if (!stats[kind]()) return kind === "isFile" ? "not a plain file" : "not a folder (a symbolic link does not count)";
-  if (!owners.includes(stats.uid)) return `belongs to user ${stats.uid}; it must belong to root or to the broker's user`;
-  if ((stats.mode & 0o022) !== 0) return "can be written by others; take that right away with chmod go-w";
-  return undefined;
-}
-
-class TemplateUnreadable extends Error {
-  override readonly name = "TemplateUnreadable";
-}
-
 function whyUnreadable(error: unknown): string {
-  if (error instanceof TemplateUnreadable) return error.message;
+  if (error instanceof NotOwned) return error.message;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "ELOOP" ? "a symbolic link; templates are plain files" : `cannot be read (${String(code)})`;
 }

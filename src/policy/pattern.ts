@@ -9,10 +9,16 @@ export type Pattern =
   | { readonly kind: "glob"; readonly glob: Glob };
 
 interface Glob {
-  /** Segments and separators by turns; each segment split at its `*`. */
-  readonly head: readonly (readonly string[])[];
+  /** What the value has between separators, each split at its `*`. */
+  readonly segments: readonly (readonly string[])[];
+  /** What ends each of them: one character for every segment but the last. */
+  readonly separators: string;
+  /** Ends in `**`: the last segment is the rest of the value, whatever it is. */
   readonly open: boolean;
 }
+
+/** Beyond it, V8's own search in a string is no longer linear (it prepares 250 characters of what it looks for). */
+const longestGlob = 256;
 
 export type PatternRead =
   | { readonly kind: "pattern"; readonly pattern: Pattern }
@@ -26,7 +32,9 @@ export function readPattern(value: unknown): PatternRead {
   const open = /(?:^|[/:])\*\*$/.test(value);
   const head = open ? value.slice(0, -2) : value;
   if (head.includes("**")) return flaw("'**' can only stand at the end, after '/' or ':'");
-  return { kind: "pattern", pattern: { kind: "glob", glob: { head: split(head).map((token) => token.split("*")), open } } };
+  if (value.length > longestGlob) return flaw(`longer than ${longestGlob} characters, which is too long for one with a '*'`);
+  const segments = head.split(/[/:]/).map((segment) => segment.split("*"));
+  return { kind: "pattern", pattern: { kind: "glob", glob: { segments, separators: head.replace(/[^/:]/g, ""), open } } };
 }
 
 function flaw(message: string): PatternRead {
@@ -36,7 +44,7 @@ function flaw(message: string): PatternRead {
 /** Whether it names anything at all: `*` and `**` alone say only that the claim is there. */
 export function isBinding(pattern: Pattern): boolean {
   if (pattern.kind === "literal") return true;
-  return pattern.glob.head.some((token) => /[^/:]/.test(token.join("")));
+  return pattern.glob.segments.some((pieces) => pieces.some((piece) => piece !== ""));
 }
 
 /**
@@ -46,28 +54,41 @@ export function isBinding(pattern: Pattern): boolean {
 export function names(pattern: Pattern, below: string | undefined): boolean {
   if (pattern.kind === "literal") return true;
   if (below === undefined) return false;
-  const { head } = pattern.glob;
-  const first = head.findIndex((pieces) => pieces.length > 1);
-  const text = head.slice(0, first < 0 ? undefined : first).join("");
+  const text = literalStart(pattern.glob);
   return text.startsWith(below) && /^[^/]+\/[^/]+\//.test(text.slice(below.length));
+}
+
+/** What every value that it accepts begins with. */
+function literalStart({ segments, separators }: Glob): string {
+  const first = segments.findIndex((pieces) => pieces.length > 1);
+  const whole = first < 0 ? segments : segments.slice(0, first + 1);
+  return whole.map(([start = "", ...more], index) => start + (more.length > 0 ? "" : (separators[index] ?? ""))).join("");
 }
 
 /** Linear in the value's length. A number is compared by its digits; `true` and "true" are different values. */
 export function accepts(pattern: Pattern, value: Exclude<Claim, readonly string[]>): boolean {
   const text = typeof value === "number" ? String(value) : value;
   if (pattern.kind === "literal") return text === pattern.value;
-  return typeof text === "string" && globAccepts(pattern.glob, split(text));
+  return typeof text === "string" && globAccepts(pattern.glob, text);
 }
 
-function globAccepts({ head, open }: Glob, tokens: readonly string[]): boolean {
-  // What is left of an open glob's head ends in a separator and an empty segment, where the rest of the value begins.
-  const pinned = open ? head.slice(0, -1) : head;
-  if (!open && tokens.length !== pinned.length) return false;
-  return pinned.every((pieces, index) => segmentAccepts(pieces, tokens[index] ?? ""));
+/** Segment by segment, without ever holding more of the value than one. */
+function globAccepts({ segments, separators, open }: Glob, text: string): boolean {
+  let begin = 0;
+  for (const [index, pieces] of segments.entries()) {
+    const last = index === segments.length - 1;
+    if (last && open) return true;
+    const end = endOfSegment(text, begin);
+    const ended = last ? end === text.length : text[end] === separators[index];
+    if (!ended || !segmentAccepts(pieces, text.slice(begin, end))) return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
-function split(text: string): readonly string[] {
-  return text.split(/([/:])/);
+function endOfSegment(text: string, begin: number): number {
+  for (let at = begin; at < text.length; at += 1) if (text[at] === "/" || text[at] === ":") return at;
+  return text.length;
 }
 
 /** The pieces between the `*` come in order: the first at the start, the last at the end, the others as early as they can. */

@@ -1,7 +1,16 @@
 import { BrokerError } from "../errors.ts";
 
-/** Something in the templates that does not load. */
+/**
+ * What is wrong with a template. `error`: never loads. `risk`: loads only where the template accepts it by the rule's name, with a
+ * reason. `advice`: loads; `mayfly check` says it, and fails on it with `--strict`.
+ */
+export type Level = "error" | "risk" | "advice";
+
+/** Something in the templates that does not load, or should not be so. */
 export interface Problem {
+  /** A rule of `lint/rules.ts`, or `invalid` for what is not the language at all. */
+  readonly rule: string;
+  readonly level: Level;
   readonly file: string;
   /** From 1; 0 where the problem is the file itself. */
   readonly line: number;

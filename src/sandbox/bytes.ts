@@ -10,3 +10,9 @@ export const bytes = z
     const [, count, unit] = /^([0-9]+)([A-Za-z]+)$/.exec(text) ?? [];
     return Number(count) * (units[unit ?? ""] ?? Number.NaN);
   });
+
+/** As `bytes` reads it, in the largest unit that is whole. */
+export function bytesText(amount: number): string {
+  const [unit, size] = Object.entries(units).findLast(([, of]) => amount % of === 0) ?? ["bytes", 1];
+  return `${amount / size}${unit}`;
+}

@@ -20,6 +20,12 @@ export function tryRead(path: string): string {
   }
 }
 
+/** Undefined where there is no such file, or no plain number in it. */
+export function readAmount(path: string): number | undefined {
+  const text = tryRead(path).trim();
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 /** The folder and all below it, deepest first: the order in which groups can be removed. */
 export function foldersOf(path: string): readonly string[] {
   try {

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs";
 import type { Clock } from "../time.ts";
 import type { CgroupMount, JobCgroup, Limits } from "./cgroup.ts";
-import { foldersOf, killAll, pidsOf, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
+import { foldersOf, killAll, pidsOf, readAmount, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
 import { eventCounter } from "./kernel.ts";
 
 const period = 100_000;
@@ -72,6 +72,11 @@ export class CgroupV1 implements JobCgroup {
     } catch {
       return false;
     }
+  }
+
+  /** With the groups below it (cgroup-v1/memory.rst, section 5.5). */
+  peakMemory(): number | undefined {
+    return readAmount(`${this.#of("memory")}/memory.max_usage_in_bytes`);
   }
 
   remove(): boolean {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock } from "../time.ts";
 import type { JobCgroup, Limits } from "./cgroup.ts";
-import { foldersOf, killAll, pidsOf, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
+import { foldersOf, killAll, pidsOf, readAmount, removeAll, tryRead, tryWrite } from "./cgroup-files.ts";
 
 const period = 100_000;
 
@@ -52,6 +52,11 @@ export class CgroupV2 implements JobCgroup {
   ranOutOfMemory(): boolean {
     const [, kills = "0"] = /^oom_kill ([0-9]+)$/m.exec(tryRead(`${this.#folder}/memory.events`)) ?? [];
     return Number(kills) > 0;
+  }
+
+  /** Linux 5.19 and newer. */
+  peakMemory(): number | undefined {
+    return readAmount(`${this.#folder}/memory.peak`);
   }
 
   remove(): boolean {

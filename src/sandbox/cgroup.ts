@@ -22,6 +22,8 @@ export interface JobCgroup {
   isEmpty(): boolean;
   /** Whether the kernel killed a process of this job for want of memory. */
   ranOutOfMemory(): boolean;
+  /** The most memory that it had at one moment, in bytes; undefined where this kernel does not say. */
+  peakMemory(): number | undefined;
   /** True once the group is gone. False while a process in it still dies: try again. */
   remove(): boolean;
 }

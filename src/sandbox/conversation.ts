@@ -6,7 +6,7 @@ import { Secret } from "../secret.ts";
 import type { Channel } from "./channel.ts";
 import type { Host } from "./host.ts";
 import { Job } from "./job.ts";
-import { exitKindOf, failureOf, planOf, response } from "./messages.ts";
+import { exitedOf, failureOf, planOf, response } from "./messages.ts";
 import { OutputWindow } from "./output-window.ts";
 
 type Command = SandboxRequest["command"];
@@ -137,7 +137,7 @@ export class Conversation implements AsyncDisposable {
     this.#output = output;
     this.#answer({ case: "started", value: {} });
     void run.then(
-      ({ kind, code }) => this.#answer({ case: "exited", value: { kind: exitKindOf(kind), code } }),
+      (exit) => this.#answer({ case: "exited", value: exitedOf(exit) }),
       (error: unknown) => this.#answer({ case: "runFailure", value: failureOf(error) }),
     );
   }

@@ -18,6 +18,12 @@ function isDenied(name: string): boolean {
   return named(lower, denied) || named(lower.replace(/^custom_env_/, ""), denied);
 }
 
+/** Whether nothing of this name, or with its `*` nothing that begins so, would ever enter a job. */
+export function isDropped(pass: string): boolean {
+  // `GITHUB_TOKEN` is denied, and what `GITHUB_TOKEN*` passes besides is not.
+  return isDenied(pass);
+}
+
 /**
  * A JWT, alone or within a longer value: GitLab and Jenkins put identity tokens under names that the job chooses, so the value
  * tells. What stands before it does not matter: GitLab's job tokens are one behind a prefix, and an address may hold one in percents.

@@ -17,15 +17,29 @@ const passName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, "name a variable, or the beginning of several with a '*' at its end: CI, GITHUB_*");
 
+export const passNames = z.array(passName).max(100);
+
+/** One name for one image: a tag beside the digest would be a second one, and without the registry a client's default would choose. */
 const image = z
-  .never({ error: "images are not supported yet; leave 'image' out, and the job sees the host's /usr, read-only" })
-  .optional();
+  .string()
+  .max(512)
+  .regex(
+    /^[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?(?:\/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)+@sha256:[0-9a-f]{64}$/,
+    "name the image by its registry and its digest, without a tag: registry.example.com/ci/node@sha256:<64 hex digits>",
+  );
+
+/** As `mayfly doctor` names them: `crun`, `runc`. */
+export const runtimeNames = z
+  .array(z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, "name a runtime, such as crun"))
+  .min(1, "name at least one runtime, or leave 'runtimes' out")
+  .max(8);
 
 /** The template's `sandbox:` part, with its `tolerate:` beside it; gives an `Isolation`. */
 export const isolationSchema = z
   .strictObject({
-    image,
-    env: z.strictObject({ pass: z.array(passName).max(100) }).prefault({ pass: ["CI"] }),
+    image: image.optional(),
+    runtimes: runtimeNames.optional(),
+    env: z.strictObject({ pass: passNames }).prefault({ pass: ["CI"] }),
     memory: bytes.prefault("2GiB"),
     cpus: z.number().min(0.1).max(1024).prefault(2),
     pids: z.int().min(16).max(1_000_000).prefault(512),
@@ -33,7 +47,7 @@ export const isolationSchema = z
     tolerate: z.partialRecord(z.enum(tolerable), reason).prefault({}),
   })
   .prefault({})
-  .transform(({ memory, cpus, pids, timeout, env, tolerate }): Isolation => {
+  .transform(({ env, tolerate, image: root, runtimes, ...limits }): Isolation => {
     const reasons = Object.fromEntries(Object.entries(tolerate).filter((entry) => entry[1] !== undefined));
-    return { memory, cpus, pids, timeout, environment: env, tolerate: reasons };
+    return { ...limits, environment: env, tolerate: reasons, image: root, runtimes };
   });

@@ -200,11 +200,13 @@ export class Job implements AsyncDisposable {
 
   #verdict(code: number): Exit {
     if (this.#unmasked !== undefined) throw this.#unmasked;
-    if (this.#ended !== undefined) return { kind: this.#ended, code };
-    if (code === 137 && this.#reservation.cgroup.ranOutOfMemory()) return { kind: "oom", code };
+    const { cgroup } = this.#reservation;
+    const exit = { code, peakMemory: cgroup.peakMemory() };
+    if (this.#ended !== undefined) return { kind: this.#ended, ...exit };
+    if (code === 137 && cgroup.ranOutOfMemory()) return { kind: "oom", ...exit };
     const complaint = runtimeCodes.has(code) ? complaintOf(`${this.#reservation.bundle}/log`) : "";
     if (complaint !== "") throw new BrokerError("sandbox-failed", undefined, { detail: complaint });
-    return { kind: "exited", code };
+    return { kind: "exited", ...exit };
   }
 
   async #remove(): Promise<void> {

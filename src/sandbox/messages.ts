@@ -1,10 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { z } from "zod";
 import {
+  type Exited,
+  type ExitedSchema,
   ExitKind,
   type Failure,
   type FailureSchema,
   FindingState,
+  type NetworkSchema,
   type Open,
   type OpenSchema,
   type SandboxRequest,
@@ -14,7 +17,7 @@ import {
   WorkspaceMode,
 } from "../api/gen/sandbox/v1/sandbox_pb.ts";
 import { asBrokerError, BrokerError, isCode } from "../errors.ts";
-import type { Exit, Finding, SandboxPlan } from "./sandbox.ts";
+import type { Exit, Finding, Network, SandboxPlan } from "./sandbox.ts";
 
 /*
  * Between the wire and the room's own words, both ways. What comes from `serve` is parsed as strictly as if a stranger had sent it.
@@ -32,6 +35,8 @@ export function response(event: Event): SandboxResponse {
 }
 
 const id = z.uint32();
+
+const endpoint = z.object({ host: z.string().min(1).max(253), port: z.int().min(1).max(65_535) });
 
 /** The id becomes a folder's and a cgroup's name. */
 const planSchema = z.object({
@@ -55,13 +60,20 @@ const planSchema = z.object({
     timeout: z.int().positive(),
     environment: z.object({ pass: z.array(z.string()) }),
     tolerate: z.record(z.string(), z.string()),
+    image: z.string().max(512).or(z.undefined()),
+    runtimes: z.array(z.string().max(32)).or(z.undefined()),
   }),
+  network: z.union([
+    z.object({ kind: z.literal("none") }),
+    z.object({ kind: z.enum(["only", "observed"]), endpoints: z.array(endpoint).max(4096) }),
+  ]),
 });
 
 const modes = { "read-only": WorkspaceMode.READ_ONLY, overlay: WorkspaceMode.OVERLAY, rw: WorkspaceMode.RW } as const;
 
 export function openOf(plan: SandboxPlan): MessageInitShape<typeof OpenSchema> {
-  const { memory, cpus, pids, timeout, environment, tolerate } = plan.isolation;
+  const { memory, cpus, pids, timeout, environment, tolerate, image = "", runtimes = [] } = plan.isolation;
+  const limits = { memory: BigInt(memory), cpus, pids, timeoutMs: BigInt(timeout) };
   return {
     id: plan.id,
     ...plan.owner,
@@ -69,26 +81,52 @@ export function openOf(plan: SandboxPlan): MessageInitShape<typeof OpenSchema> {
     mode: modes[plan.workspace.mode],
     command: [...plan.command],
     environment: plan.environment,
-    isolation: { memory: BigInt(memory), cpus, pids, timeoutMs: BigInt(timeout), pass: [...environment.pass], tolerate },
+    isolation: { ...limits, pass: [...environment.pass], tolerate, image, runtimes: [...runtimes] },
+    ...(plan.network.kind === "none" ? {} : { network: networkMessage(plan.network) }),
+  };
+}
+
+function networkMessage({ kind, endpoints }: Exclude<Network, { kind: "none" }>): MessageInitShape<typeof NetworkSchema> {
+  return { endpoints: endpoints.map(({ host, port }) => ({ host, port })), observed: kind === "observed" };
+}
+
+function networkOf(network: Open["network"]): unknown {
+  if (network === undefined) return { kind: "none" };
+  return { kind: network.observed ? "observed" : "only", endpoints: network.endpoints };
+}
+
+function isolationOf({
+  memory,
+  timeoutMs,
+  pass,
+  image,
+  runtimes,
+  cpus,
+  pids,
+  tolerate,
+}: NonNullable<Open["isolation"]>): unknown {
+  return {
+    memory: Number(memory),
+    cpus,
+    pids,
+    timeout: Number(timeoutMs),
+    environment: { pass },
+    tolerate,
+    image: image === "" ? undefined : image,
+    runtimes: runtimes.length === 0 ? undefined : runtimes,
   };
 }
 
 /** Throws `usage`. */
-export function planOf({ id: name, uid, gid, workspace, mode, command, environment, isolation }: Open): SandboxPlan {
+export function planOf({ id: name, uid, gid, workspace, mode, command, environment, isolation, network }: Open): SandboxPlan {
   const parsed = planSchema.safeParse({
     id: name,
     owner: { uid, gid },
     workspace: { path: workspace, mode: Object.entries(modes).find(([, value]) => value === mode)?.[0] },
     command,
     environment,
-    isolation: {
-      memory: Number(isolation?.memory),
-      cpus: isolation?.cpus,
-      pids: isolation?.pids,
-      timeout: Number(isolation?.timeoutMs),
-      environment: { pass: isolation?.pass },
-      tolerate: isolation?.tolerate,
-    },
+    isolation: isolation && isolationOf(isolation),
+    network: networkOf(network),
   });
   if (parsed.success) return parsed.data;
   throw new BrokerError("usage", "the sandbox that was asked for is not well formed", {
@@ -106,12 +144,16 @@ const exits = {
 
 const kinds: readonly Exit["kind"][] = ["exited", "timeout", "oom", "cancelled", "killed"];
 
-export function exitKindOf(kind: Exit["kind"]): ExitKind {
-  return exits[kind];
+export function exitedOf({ kind, code, peakMemory }: Exit): MessageInitShape<typeof ExitedSchema> {
+  return { kind: exits[kind], code, ...(peakMemory === undefined ? {} : { peakMemory: BigInt(peakMemory) }) };
 }
 
-export function exitOf(kind: ExitKind, code: number): Exit {
-  return { kind: kinds.find((name) => exits[name] === kind) ?? "killed", code };
+export function exitOf({ kind, code, peakMemory }: Pick<Exited, "kind" | "code" | "peakMemory">): Exit {
+  return {
+    kind: kinds.find((name) => exits[name] === kind) ?? "killed",
+    code,
+    peakMemory: peakMemory === undefined ? undefined : Number(peakMemory),
+  };
 }
 
 export function failureOf(error: unknown): MessageInitShape<typeof FailureSchema> {

@@ -114,7 +114,8 @@ function trialOf(host: Host, path: string): SandboxPlan {
     workspace: { path, mode: "rw" },
     command: ["true"],
     environment: {},
-    isolation: { ...limits, environment: { pass: [] }, tolerate },
+    isolation: { ...limits, environment: { pass: [] }, tolerate, image: undefined, runtimes: undefined },
+    network: { kind: "none" },
   };
 }
 

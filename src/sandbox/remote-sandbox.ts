@@ -173,7 +173,7 @@ export class RemoteSandbox implements Sandbox {
       case "outputEnded":
         return this.#outputEnded.resolve();
       case "exited":
-        return this.#exit.resolve(exitOf(event.value.kind, event.value.code));
+        return this.#exit.resolve(exitOf(event.value));
       case "runFailure":
         return this.#exit.reject(errorOf(event.value));
       case "failure":

@@ -23,6 +23,7 @@ export interface Reservation extends AsyncDisposable {
 
 /** Refuses whatever can be refused, before anything is minted. */
 export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservation> {
+  checkKinds(plan, host);
   const tolerated = checkLimits(plan, host);
   await using stack = new AsyncDisposableStack();
   const slot = stack.adopt(host.slots.take(), (taken) => taken.release());
@@ -43,19 +44,39 @@ export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservatio
   return { bundle, user, cgroup, credentials, tolerated, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
+/** What this version of sandboxd cannot do at all is said before it takes anything. */
+function checkKinds({ isolation, network }: SandboxPlan, { runtime }: Host): void {
+  const { image, runtimes } = isolation;
+  if (image !== undefined)
+    throw unmet("this broker has no images yet: every job sees the host's /usr, read-only", "leave sandbox.image out");
+  if (network.kind !== "none")
+    throw unmet("this broker has no network for jobs yet", "leave the template's network empty, or none of its runs begins");
+  if (runtimes !== undefined && !runtimes.includes(runtime.name))
+    throw unmet(
+      `this host runs jobs by ${runtime.name}, the template only by ${runtimes.join(", ")}`,
+      "set sandbox.runtime in mayfly.yaml, or sandbox.runtimes in the template",
+    );
+}
+
+function unmet(message: string, hint: string): BrokerError {
+  return new BrokerError("sandbox-unmet", message, { hint });
+}
+
 function checkLimits({ isolation }: SandboxPlan, host: Host): readonly string[] {
   for (const name of ["memory", "cpus", "pids", "timeout"] as const) {
     if (isolation[name] <= host.config[name]) continue;
-    throw new BrokerError("sandbox-unmet", `the template asks for more ${name} than this host gives to one job`, {
-      hint: `lower it, or raise sandbox.${name} in mayfly.yaml`,
-    });
+    throw unmet(
+      `the template asks for more ${name} than this host gives to one job`,
+      `lower it, or raise sandbox.${name} in mayfly.yaml`,
+    );
   }
   const lacking = lackingOf(host);
-  const unmet = lacking.filter((name) => !Object.hasOwn(isolation.tolerate, name));
-  if (unmet.length === 0) return lacking;
-  throw new BrokerError("sandbox-unmet", `this host cannot give: ${unmet.join(", ")}`, {
-    hint: "mayfly doctor says what to do; a template may tolerate it, with a reason",
-  });
+  const missing = lacking.filter((name) => !Object.hasOwn(isolation.tolerate, name));
+  if (missing.length === 0) return lacking;
+  throw unmet(
+    `this host cannot give: ${missing.join(", ")}`,
+    "mayfly doctor says what to do; a template may tolerate it, with a reason",
+  );
 }
 
 /** What this host cannot give, by the names that a template tolerates. */

@@ -42,7 +42,16 @@ export interface SandboxPlan {
   /** Already reduced to the names that the template lets pass; sandboxd applies the deny set once more. */
   readonly environment: Readonly<Record<string, string>>;
   readonly isolation: Isolation;
+  readonly network: Network;
 }
+
+/** Where a job may go. `only`: what is listed. `observed`: anywhere, and what is not listed is recorded. */
+export type Network =
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "only" | "observed";
+      readonly endpoints: readonly { readonly host: string; readonly port: number }[];
+    };
 
 /** The template's `sandbox` part, parsed. Bytes, cores, counts, milliseconds. */
 export interface Isolation {
@@ -52,6 +61,10 @@ export interface Isolation {
   readonly timeout: Duration;
   readonly environment: { readonly pass: readonly string[] };
   readonly tolerate: Readonly<Record<string, string>>;
+  /** `registry.example/ci/node@sha256:…`; undefined: the host's toolchain, read-only. */
+  readonly image: string | undefined;
+  /** The runtimes that may run the job; undefined: whichever the host has chosen. */
+  readonly runtimes: readonly string[] | undefined;
 }
 
 export interface JobStreams {
@@ -63,9 +76,12 @@ export interface JobStreams {
   readonly signal: AbortSignal;
 }
 
-export type Exit =
-  | { readonly kind: "exited"; readonly code: number }
-  | { readonly kind: "timeout" | "oom" | "cancelled" | "killed"; readonly code: number };
+export interface Exit {
+  readonly kind: "exited" | "timeout" | "oom" | "cancelled" | "killed";
+  readonly code: number;
+  /** The most memory that the job had at one moment, in bytes; undefined where the host does not say. */
+  readonly peakMemory: number | undefined;
+}
 
 export interface SandboxStatus {
   readonly runtime: string;

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Broker, BrokerStatus, Client, RunAsk, RunResult } from "../../src/contract.ts";
+import type { Broker, BrokerStatus, Client, ObserveAsk, Observed, RunAsk, RunResult } from "../../src/contract.ts";
 import { BrokerError } from "../../src/errors.ts";
 import type { LeaseRecord } from "../../src/ledger/ledger.ts";
 import type { Exit } from "../../src/sandbox/sandbox.ts";
@@ -29,7 +29,13 @@ export class EchoBroker implements Broker {
       });
     if (token === "crash") throw new Error("an inner text with a secret in it");
     const names = { run: "run-1", session: "session-1" };
-    client.accepted({ ...names, handle: Secret.of("handle-1"), template: "echo", reason: "everybody may" });
+    client.accepted({
+      ...names,
+      handle: Secret.of("handle-1"),
+      template: "echo",
+      reason: "everybody may",
+      missing: token === "missing" ? ["cache", "db"] : [],
+    });
     if (token === "stale") await freshTokenFor(client);
     const exit = await this.#spawn(ask, client);
     this.ended.push(exit.kind);
@@ -41,6 +47,23 @@ export class EchoBroker implements Broker {
       expiresAt: 1_800_000_000_000,
     } as const;
     return { ...names, exit, leases: [lease], receipt: "c2sp.org/tlog-proof@v1\n" };
+  }
+
+  async observe({ credentials, signal: _, ...ask }: ObserveAsk): Promise<Observed> {
+    const token = credentials.kind === "token" ? credentials.token.use(String) : "";
+    if (token === "spent") throw new BrokerError("token-spent", undefined, { id: "den-1" });
+    this.changes.push({ ...ask, credentials: credentials.kind });
+    return {
+      observation: "obs-1",
+      template: "echo",
+      step: ask.step,
+      reason: "everybody may",
+      credentials: [{ name: "db", provider: "vault-main", ttl: 90_000 }],
+      network: [
+        { host: "*.mirror.example.com", port: 443 },
+        { host: "2001:db8::1", port: 5432 },
+      ],
+    };
   }
 
   async startSession({ token }: Parameters<Broker["startSession"]>[0]): ReturnType<Broker["startSession"]> {
@@ -116,7 +139,10 @@ export class EchoBroker implements Broker {
       throw new BrokerError("command-not-found", `there is no ${program}`);
     });
     client.signal.removeEventListener("abort", end);
-    return client.signal.aborted ? { kind: "cancelled", code: 137 } : { kind: "exited", code: code ?? 143 };
+    const peakMemory = undefined;
+    return client.signal.aborted
+      ? { kind: "cancelled", code: 137, peakMemory }
+      : { kind: "exited", code: code ?? 143, peakMemory };
   }
 }
 
@@ -154,6 +180,7 @@ const revokedLease: LeaseRecord = {
   ending: "revoke",
   handle: { accessor: "not for the wire" },
   openedAt: 1_700_000_000_000,
+  unknownAt: null,
   expiresAt: 1_700_000_600_000,
   latestExpiry: 1_700_000_660_000,
   attempts: 1,

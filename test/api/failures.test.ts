@@ -166,7 +166,7 @@ describe("a read", () => {
     [
       "of a denial that is none",
       (client) => client.explainDenial({ denial: "den-x" }),
-      { code: "entry-unknown", message: "the ledger has no denial of this id" },
+      { code: "entry-unknown", message: "the ledger has no denial or observation of this id" },
     ],
     ["of a denial without an id", (client) => client.explainDenial({}), { code: "entry-unknown" }],
     ["of a policy that never was", (client) => client.getPolicy({ digest: "00" }), { code: "entry-unknown" }],
@@ -194,9 +194,16 @@ describe("a read", () => {
         message: "m",
         peer: { uid: 1, pid: 7, cgroup: null },
         issuer: "github",
+        subject: "repo:shop",
         workload: "github:1",
+        job: "github:1:1",
+        trust: "branch",
+        claims: { ref: "refs/heads/x" },
         policy: "ab",
         trace,
+        asked: "deploy",
+        step: null,
+        lastWord: null,
       },
     ]);
     using client = openClient(AuditService, open.door.paths.audit);
@@ -206,8 +213,8 @@ describe("a read", () => {
   test("of the leaves gives each byte for byte, in pages, from anywhere", async () => {
     await using open = await openDoor();
     for (let index = 0; index < 600; index += 1)
-      void open.ledger.append([{ kind: "policy", policy: `p${index}`, templates: [] }]);
-    await open.ledger.append([{ kind: "policy", policy: "last", templates: [] }]);
+      void open.ledger.append([{ kind: "policy", policy: `p${index}`, templates: [], by: "start", lastWord: null }]);
+    await open.ledger.append([{ kind: "policy", policy: "last", templates: [], by: "start", lastWord: null }]);
     using client = openClient(AuditService, open.door.paths.audit);
     const got: Buffer[] = [];
     for await (const { from, leaves } of client.call.streamLeaves({ from: 5n, count: 590n })) {

@@ -26,12 +26,17 @@ export interface OpenDoor extends AsyncDisposable {
   readonly asked: { readonly verb: string; readonly who: string; readonly why: string }[];
 }
 
+interface OwnParts extends Partial<Pick<DoorParts, "clock" | "sockets" | "broker">> {
+  /** By which the ledger dates its entries. */
+  readonly ledgerClock?: Clock;
+}
+
 /** The real door and the real ledger; behind them the echo broker. */
-export async function openDoor(parts: Partial<Pick<DoorParts, "clock" | "sockets" | "broker">> = {}): Promise<OpenDoor> {
+export async function openDoor({ ledgerClock = systemClock, ...parts }: OwnParts = {}): Promise<OpenDoor> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-door-"));
   const { open, stop } = await loadLedger();
   const key = await loadOrCreateSigningKey(join(folder, "ledger.key"));
-  const ledger = await open({ path: join(folder, "ledger.db"), key, origin: "mayfly.test/door", clock: systemClock });
+  const ledger = await open({ path: join(folder, "ledger.db"), key, origin: "mayfly.test/door", clock: ledgerClock });
   const broker = new EchoBroker();
   const logged: OpenDoor["logged"] = [];
   const asked: OpenDoor["asked"] = [];

@@ -32,6 +32,8 @@ describe("a door that closes", () => {
     const closed = open.door.close(5_000);
     expect(await refusal(last(client.call.run(start(["true"]))))).toMatchObject({ code: "draining" });
     expect(await refusal(client.call.startSession({ token: "t" }))).toMatchObject({ code: "draining" });
+    const credentials = { case: "token", value: "t" } as const;
+    expect(await refusal(client.call.observe({ credentials }))).toMatchObject({ code: "draining" });
     expect(await running).toMatchObject({ case: "result", value: { outcome: 1, exitCode: 0 } });
     await closed;
     expect(open.broker.ended).toEqual(["exited"]);
@@ -65,7 +67,8 @@ describe("a door that closes", () => {
   test("lets what still runs be contained until the end, and gives its place to a successor then", async () => {
     await using open = await openDoor();
     using client = openClient(BrokerService, open.door.paths.broker);
-    const running = last(client.call.run(start(["sleep", "0.8"])));
+    // Longer than a second door takes to be opened, and to be refused.
+    const running = last(client.call.run(start(["sleep", "3"])));
     await sleep(200);
     const closed = open.door.close(5_000);
     await sleep(50);

@@ -30,6 +30,7 @@ const verbs: readonly Verb[] = doors.flatMap((door) =>
 /** Enough for each verb to be answered rather than refused for its form. */
 const bodies: Readonly<Record<string, object>> = {
   StartSession: { token: "fresh" },
+  Observe: { token: "fresh" },
   EndSession: { handle: "handle-1" },
   GetEntry: { index: "0" },
   GetReceipt: { index: "0" },
@@ -64,9 +65,16 @@ describe("every verb at every socket", () => {
         message: "m",
         peer: { uid: 1, pid: 7, cgroup: null },
         issuer: null,
+        subject: null,
         workload: null,
+        job: null,
+        trust: null,
+        claims: null,
         policy: null,
         trace: [],
+        asked: null,
+        step: null,
+        lastWord: null,
       },
     ]);
     for (const verb of unary) {

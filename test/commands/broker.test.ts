@@ -37,9 +37,16 @@ beforeAll(async () => {
       message: "ref of this job is refs/heads/x",
       peer: { uid: 1, pid: 7, cgroup: null },
       issuer: "github",
+      subject: "repo:shop",
       workload: "github:1",
+      job: "github:1:1",
+      trust: "branch",
+      claims: { ref: "refs/heads/x" },
       policy: "ab",
       trace,
+      asked: "deploy",
+      step: null,
+      lastWord: null,
     },
   ]);
 });

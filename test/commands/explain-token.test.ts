@@ -52,7 +52,7 @@ template: plain
 who:
   issuer: plain
   project: "7"
-  trust: protected
+  channel: release
 `;
 
 beforeAll(async () => {
@@ -109,6 +109,7 @@ describe("explain --token-file", () => {
       "  trust     protected  from event_name, ref_protected",
       '  id        repository_id "456789"',
       '  trust     ref_protected "true"',
+      '  id        repository_owner_id "123456"',
       '  label     repository "octo-org/octo-repo"',
       "  left out  enterprise: null, which no template can match on",
       "  left out  odd: an object, which no template can match on",
@@ -206,7 +207,7 @@ describe("explain --token-file", () => {
     expect(stdout).toMatch(/\n {2}FAILED +keys /);
     expect(stdout).toMatch(/\n {2}unchecked +signature /);
     expect(stdout).toContain("  trust     unknown  from no claim at all\n");
-    expect(stdout).toMatch(/NO {3}trust {4}wants "protected" {2}found "unknown"/);
+    expect(stdout).toMatch(/NO {3}channel {2}wants "release" {2}found absent/);
   });
 
   test("of a job that only has the right names finds no template, and says which id is wanted", async () => {
@@ -276,7 +277,7 @@ describe("explain --token-file", () => {
   test("takes a token or claims, not both", async () => {
     expect(await explain(good(), "--claims", "claims.json")).toMatchObject({
       exit: 124,
-      stderr: "mayfly: a token has its own claims: --token-file or --claims, not both\n",
+      stderr: expect.stringMatching(/^mayfly: --token-file, --claims and --expand each ask for something else: one of them\nhint: /),
     });
   });
 });

@@ -14,7 +14,10 @@ const verbs = [
   "lease list",
   "lease revoke",
   "contain",
+  "init",
   "check",
+  "suggest",
+  "schema",
   "keys show",
   "keys refresh",
   "keys accept",
@@ -77,7 +80,7 @@ describe("a wrong command line", () => {
     [
       "nothing to explain",
       ["explain"],
-      "mayfly: name a denial's id, a token with --token-file, or a file of claims with --claims\n",
+      "mayfly: name a recorded id, or say --token-file, --claims or --expand\n",
     ],
     ["a receipt without a key", ["audit", "verify", "x.tlog-proof"], "mayfly: a receipt is checked with a key\n"],
     [

@@ -88,12 +88,14 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
     it("takes its own options again, also after a trip through JSON", () => {
       const again = fill(bench.provider.options.parse(JSON.parse(JSON.stringify(bench.options))), {});
       expect(bench.provider.gives(again)).toBe(bench.provider.gives(bench.options));
+      expect(bench.provider.ends(again)).toBe(bench.provider.ends(bench.options));
     });
 
     it("gives what it says, which works and lives no longer than asked", async () => {
       const intent = intentOf(bench);
       const minted = await mint(intent);
       expect(minted.material.kind).toBe(bench.provider.gives(bench.options));
+      expect(minted.ending.kind).toBe(bench.provider.ends(bench.options));
       expect(await bench.works(minted.material)).toBe(true);
       const expiry = expiryOf(minted.ending);
       if (expiry !== undefined) expect(expiry).toBeLessThanOrEqual(Date.now() + bench.ttl);

@@ -68,6 +68,112 @@ describe("minting the credentials of a grant", () => {
     expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
   });
 
+  describe("of a provider that is down", () => {
+    const creds = { path: "/database/creds" };
+    /** What OpenBao says while it is sealed: certainly nothing came into being. */
+    const sealed = { kind: "answer", status: 503, body: '{"errors":["Vault is sealed"]}' } as const;
+
+    it("asks again on the same intent, until it is back", async () => {
+      const begun = await stage().begin({ ...database, wait: 10_000 });
+      stage().bench.proxy.next(sealed, creds, 3);
+      const before = stage().bench.proxy.struck;
+      await using leases = await minted(begun);
+      expect(stage().bench.proxy.struck - before).toBe(3);
+      expect([leases.all.length, leases.missing]).toEqual([1, []]);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "issued"]);
+    });
+
+    it("asks again where nobody listens, too", async () => {
+      const begun = await stage().begin({ ...database, wait: 10_000 });
+      await stage().bench.proxy.refuse();
+      const back = setTimeout(() => void stage().bench.proxy.accept(), 700);
+      await using leases = await minted(begun);
+      clearTimeout(back);
+      expect(leases.all).toHaveLength(1);
+    });
+
+    it("gives up when its time is over, after growing pauses", async () => {
+      const begun = await stage().begin({ ...database, wait: 2_000 });
+      stage().bench.proxy.always(sealed, creds);
+      const [struck, before] = [stage().bench.proxy.struck, performance.now()];
+      await expect(minted(begun)).rejects.toMatchObject({ code: "provider-unavailable" });
+      expect(performance.now() - before).toBeGreaterThan(1_950);
+      expect(performance.now() - before).toBeLessThan(4_000);
+      const asked = stage().bench.proxy.struck - struck;
+      expect(asked).toBeGreaterThanOrEqual(4);
+      expect(asked).toBeLessThanOrEqual(8);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
+    });
+
+    it("asks once where it may not wait", async () => {
+      const begun = await stage().begin(database);
+      stage().bench.proxy.next(sealed, creds);
+      const struck = stage().bench.proxy.struck;
+      await expect(minted(begun)).rejects.toMatchObject({ code: "provider-unavailable" });
+      expect(stage().bench.proxy.struck - struck).toBe(1);
+    });
+
+    it("stops waiting at once when the caller goes away, certain that nothing came into being", async () => {
+      const begun = await stage().begin({ ...database, wait: 60_000 });
+      stage().bench.proxy.always(sealed, creds);
+      const fenced = new AbortController();
+      setTimeout(() => fenced.abort(new BrokerError("fenced")), 1_000);
+      const before = performance.now();
+      await expect(mint(stage().minting, { ...begun, signal: fenced.signal })).rejects.toMatchObject({ code: "fenced" });
+      expect(performance.now() - before).toBeLessThan(1_400);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
+    });
+
+    it.each<[string, Parameters<ReturnType<typeof stage>["bench"]["proxy"]["next"]>[0], string]>([
+      ["refuses", { kind: "answer", status: 403, body: '{"errors":["permission denied"]}' }, "failed"],
+      ["may have done it (reset)", { kind: "reset" }, "unknown"],
+      ["may have done it (drop-answer)", { kind: "drop-answer" }, "unknown"],
+    ])("does not ask again one that %s", async (_, fault, outcome) => {
+      const begun = await stage().begin({ ...database, wait: 5_000 });
+      stage().bench.proxy.next(fault, creds);
+      const asked = stage().bench.proxy.seen.filter((line) => line.includes("/database/creds")).length;
+      await expect(minted(begun)).rejects.toBeInstanceOf(BrokerError);
+      expect(stage().bench.proxy.seen.filter((line) => line.includes("/database/creds")).length - asked).toBe(1);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", outcome]);
+    });
+
+    it("goes on without an optional credential, and gives the others", async () => {
+      const begun = await stage().begin({ ...database, optional: true, wait: 300 }, { ...certificate, ttl: 1_000 });
+      stage().bench.proxy.always(sealed, creds);
+      await using leases = await minted(begun);
+      expect(leases.all.map(({ credential }) => credential)).toEqual(["cert"]);
+      expect(leases.missing).toMatchObject([{ credential: "db", lease: leaseOf(begun, "db") }]);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
+    });
+
+    it("goes on without an optional one whose answer was lost; the sweeper ends what came of it", async () => {
+      const begun = await stage().begin({ ...database, optional: true }, { ...certificate, ttl: 1_000 });
+      stage().bench.proxy.next({ kind: "drop-answer" }, creds);
+      await using leases = await minted(begun);
+      expect([leases.all.length, leases.missing.length]).toEqual([1, 1]);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "unknown"]);
+      expect(await aliveUpstream(stage())).not.toEqual([]);
+    });
+
+    it.each<[string, Wanted]>([
+      ["that is refused", { ...refused, optional: true }],
+      ["of a provider that nobody configured", { ...database, name: "no", provider: "nobody", optional: true }],
+    ])("does not go on without an optional credential %s", async (_, wanted) => {
+      const begun = await stage().begin({ ...certificate, ttl: 1_000 }, wanted);
+      await expect(minted(begun)).rejects.toMatchObject({ code: expect.stringMatching(/^provider-(refused|unknown)$/) });
+    });
+
+    it("does not go on without an optional one that breaks its promise, or once the caller has gone", async () => {
+      const eternal = { path: "database/creds/shop-eternal", kind: "dynamic" };
+      await expect(minted(await stage().begin({ ...database, options: eternal, optional: true }))).rejects.toMatchObject({
+        code: "provider-broken-promise",
+      });
+      const gone = AbortSignal.abort(new BrokerError("cancelled"));
+      const begun = await stage().begin({ ...database, optional: true });
+      await expect(mint(stage().minting, { ...begun, signal: gone })).rejects.toMatchObject({ code: "cancelled" });
+    });
+  });
+
   it("refuses a provider that is not configured, without asking the others' patience", async () => {
     const begun = await stage().begin({ ...database, provider: "nobody" });
     await expect(minted(begun)).rejects.toMatchObject({ code: "provider-unknown", message: "no provider is called nobody" });

@@ -23,6 +23,8 @@ export interface Wanted {
   readonly provider: string;
   readonly options: unknown;
   readonly ttl?: number;
+  readonly wait?: number;
+  readonly optional?: boolean;
 }
 
 export const database: Wanted = {
@@ -88,7 +90,7 @@ async function openStage(): Promise<Stage> {
     ledger,
     closedLedger,
     providers,
-    minting: { ...room, protect },
+    minting: { ...room, random: randomBytes, protect },
     hidden,
     reports,
     begin: (...wanted) => begin(ledger, wanted),
@@ -157,21 +159,23 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
   const now = Date.now();
   const until = now + 3_600_000;
   const common = { template: "deploy/production", workload: "github:519283746", session };
-  const credentials = wanted.map(({ name, provider, options, ttl = 600_000 }) => ({
+  const credentials = wanted.map(({ name, provider, options, ttl = 600_000, wait = 0, optional = false }) => ({
     name,
     provider,
     options,
     ttl,
     deliver: undefined,
+    wait,
+    optional,
   }));
   const intents = credentials.map(
-    ({ name, provider, ttl }): Intent => ({
+    ({ name, provider, ttl, wait }): Intent => ({
       ...common,
       lease: id("lse"),
       credential: name,
       provider,
       ttl,
-      latestExpiry: now + ttl + 1_000,
+      latestExpiry: now + wait + ttl + 1_000,
     }),
   );
   const opened = {
@@ -182,6 +186,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
     workload: common.workload,
     job: "github:1",
     trust: "protected",
+    claims: {},
     token,
     peer: { uid: 1000, pid: 7, cgroup: null },
     until,
@@ -196,7 +201,10 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
       step: null,
       policy: "0".repeat(64),
       reason: "it matched",
+      asked: null,
       tolerated: [],
+      observed: [],
+      lastWord: null,
     },
     session: {
       kind: "open",
@@ -220,6 +228,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
       credential,
       provider,
       options: credentials[index]?.options,
+      optional: credentials[index]?.optional ?? false,
       latestExpiry,
     })),
   });
@@ -231,6 +240,7 @@ export function lying(mint: () => Promise<Minted>): Provider<unknown> {
   return {
     options: z.unknown(),
     gives: () => "bearer",
+    ends: () => "revoke",
     mint,
     revocation: { revoke: () => Promise.resolve(), recover: () => Promise.resolve({ kind: "never-happened" }) },
   };

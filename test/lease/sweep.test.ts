@@ -113,6 +113,18 @@ describe("the sweeper", () => {
     expect(await stage().story(first(begun))).toEqual(["intent", "unknown", "revoked"]);
   });
 
+  it("counts that time from when it became unknown: one that waited for its provider was asked for long after its intent", async () => {
+    const begun = await stage().begin(database);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await stage().ledger.append([{ kind: "unknown", lease: first(begun), code: "provider-unavailable" }]);
+    await using _ = stage().sweeper({ settle: 1_000 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect((await stage().record(first(begun))).state).toBe("unknown");
+    await mintUnrecorded(begun);
+    await eventually(done(begun, "revoked"));
+    expect(await stage().story(first(begun))).toEqual(["intent", "unknown", "revoked"]);
+  });
+
   it("leaves the leases of live runs alone", async () => {
     const begun = await stage().begin(database);
     const leases = await mint(stage().minting, { ...begun, signal: never });

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { canonical } from "../../src/ledger/canonical.ts";
 import type { Entry } from "../../src/ledger/entry.ts";
-import { entryOf, fit, leafOf } from "../../src/ledger/leaf.ts";
-import { denied, noon, read } from "./fixture.ts";
+import { entryOf, fit, leafOf, sealEntry } from "../../src/ledger/leaf.ts";
+import { aSession, denied, noon, read } from "./fixture.ts";
 
 describe("canonical JSON", () => {
   test.each<[string, unknown, string]>([
@@ -104,5 +104,29 @@ describe("a leaf", () => {
       message: expect.stringMatching(/^m{1024}\.\.\. \(cut, sha256 [0-9a-f]{64}\)$/) as string,
       trace: { cut: expect.stringMatching(/^[0-9a-f]{64}$/) as string },
     });
+  });
+
+  test("of a denial has its claims whole or not at all, by their bytes", () => {
+    const of = (sub: string) => fit({ ...denied(1), claims: { sub } });
+    expect(of("x".repeat(16_384 - 10))).toMatchObject({ claims: { sub: expect.stringMatching(/^x{16374}$/) as string } });
+    expect(of("x".repeat(16_384 - 9))).toMatchObject({ claims: null, trust: "branch" });
+    expect(of("\u{e4}".repeat(8_188))).toMatchObject({ claims: null });
+  });
+
+  test("of a session with 16 KiB of claims, ids among them, is kept whole", () => {
+    const id = "x".repeat(12_000);
+    const { event } = aSession({ claims: { sub: id, other: "y".repeat(4_384) } });
+    const whole = { ...event, subject: id, workload: id, job: id };
+    expect(entryOf(leafOf({ ...entry, event: fit(whole) })).event).toEqual(whole);
+  });
+
+  test("of an identity keeps the claims of every kind that can be matched on, and no fraction", () => {
+    const claims = { text: "", number: -7, yes: false, list: [], toString: "own", constructor: ["a"] };
+    const { event } = aSession({ claims });
+    expect(sealEntry({ ...entry, event }).entry.event).toEqual(event);
+    for (const other of [{ half: 0.5 }, { huge: 2 ** 53 }, { nested: [1] }, { none: null }])
+      expect(() => sealEntry({ ...entry, event: { ...event, claims: other as never } })).toThrow(
+        expect.objectContaining({ code: "internal" }),
+      );
   });
 });

@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Identity } from "../../src/identity/identity.ts";
 import type { Event } from "../../src/ledger/entry.ts";
 import type { Renewal, RunOpening, SessionOpening } from "../../src/ledger/ledger.ts";
 import { type Clock, type Instant, systemClock } from "../../src/time.ts";
@@ -43,9 +44,20 @@ export interface SessionParts {
   readonly until?: Instant;
   readonly handleDigest?: string;
   readonly scopes?: readonly string[];
+  readonly claims?: Identity["claims"];
 }
 
 const aPeer = { uid: 1000, pid: 4711, cgroup: "/system.slice/runner-1.service" };
+
+/** As the ledger keeps it. */
+export const anIdentity = {
+  issuer: "github",
+  subject: "repo:shop/web",
+  workload: "shop/web",
+  job: "github/42/1",
+  trust: "branch",
+  claims: { repository_id: "42", ref: "refs/heads/main", run_attempt: 1, ref_protected: true, environments: ["staging"] },
+} as const;
 
 export function aSession(parts: SessionParts = {}): SessionOpening {
   const { id = randomUUID(), token = randomUUID(), workload = "shop/web", until = noon + 3_600_000 } = parts;
@@ -59,12 +71,10 @@ export function aSession(parts: SessionParts = {}): SessionOpening {
     scopes: parts.scopes ?? [],
     event: {
       kind: "session-opened",
+      ...anIdentity,
+      ...(parts.claims && { claims: parts.claims }),
       session: id,
-      issuer: "github",
-      subject: "repo:shop/web",
       workload,
-      job: "github/42/1",
-      trust: "branch",
       token,
       peer: aPeer,
       until,
@@ -78,10 +88,12 @@ export interface RunParts {
   readonly session: RunOpening["session"];
   readonly scopes?: readonly string[];
   readonly leases?: readonly string[];
+  /** Of them, those that the run goes on without. */
+  readonly optional?: readonly string[];
 }
 
 export function aRun(parts: RunParts): RunOpening {
-  const { run = randomUUID(), session, scopes = [], leases = [randomUUID()] } = parts;
+  const { run = randomUUID(), session, scopes = [], leases = [randomUUID()], optional = [] } = parts;
   const id = session.kind === "open" ? session.opening.id : session.id;
   return {
     run: {
@@ -93,11 +105,14 @@ export function aRun(parts: RunParts): RunOpening {
       step: "ship",
       policy: sha256("policy"),
       reason: "all 3 lines of deploy/staging hold",
+      asked: "deploy/staging",
       tolerated: [],
+      observed: [],
+      lastWord: null,
     },
     session,
     scopes,
-    intents: leases.map((lease) => anIntent(lease, run)),
+    intents: leases.map((lease) => ({ ...anIntent(lease, run), optional: optional.includes(lease) })),
   };
 }
 
@@ -109,6 +124,7 @@ export function anIntent(lease: string, run: string): Extract<Event, { kind: "in
     credential: "db",
     provider: "vault-main",
     options: { path: "database/creds/shop" },
+    optional: false,
     latestExpiry: noon + 600_000,
   };
 }
@@ -145,7 +161,14 @@ export const revocationFailed = (lease: string, attempt = 1): Event => ({
   code: "provider-unavailable",
   attempt,
 });
-export const runEnded = (run: string): Event => ({ kind: "run-ended", run, outcome: "exited", exitCode: 0, code: null });
+export const runEnded = (run: string): Event => ({
+  kind: "run-ended",
+  run,
+  outcome: "exited",
+  exitCode: 0,
+  code: null,
+  peakMemory: 4096,
+});
 export const read = (what: string): Event => ({ kind: "audit-read", peer: 0, what });
 export const denied = (peer: number, denial: string = randomUUID()): Extract<Event, { kind: "denied" }> => ({
   kind: "denied",
@@ -153,8 +176,30 @@ export const denied = (peer: number, denial: string = randomUUID()): Extract<Eve
   code: "claim-mismatch",
   message: 'the claim ref is "refs/heads/x"',
   peer: { ...aPeer, uid: peer },
-  issuer: "github",
-  workload: "shop/web",
+  ...anIdentity,
   policy: sha256("policy"),
   trace: [{ template: "deploy", matched: false, lines: [] }],
+  asked: null,
+  step: null,
+  lastWord: null,
+});
+export const observed = (observation: string = randomUUID()): Extract<Event, { kind: "observed" }> => ({
+  kind: "observed",
+  ...anIdentity,
+  observation,
+  peer: aPeer,
+  template: "deploy/staging",
+  step: "ship",
+  policy: sha256("policy"),
+  reason: "all 3 lines of deploy/staging hold",
+  asked: null,
+  lastWord: "decision-1",
+});
+export const egress = (run: string): Event => ({
+  kind: "egress",
+  run,
+  host: "db.example.com",
+  port: 5432,
+  connections: 3,
+  allowed: true,
 });

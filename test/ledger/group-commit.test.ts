@@ -74,6 +74,11 @@ describe("a group commit", () => {
       ["session-opened", "run-opened", "intent", "failed", "run-ended", "session-ended"],
     ],
     [
+      "a begin whose credentials are all optional",
+      { method: "begin", args: [aRun({ session: opening(session), leases: ["a"], optional: ["a"] })], now: noon },
+      ["session-opened", "run-opened", "intent", "failed", "run-ended", "session-ended"],
+    ],
+    [
       "a begin without credentials",
       { method: "begin", args: [aRun({ session: opening(session), leases: [] })], now: noon },
       ["session-opened", "run-opened", "run-ended", "session-ended"],

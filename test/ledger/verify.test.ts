@@ -7,6 +7,7 @@ import {
   aRun,
   aSession,
   delivered,
+  egress,
   failed,
   issued,
   newKey,
@@ -121,6 +122,7 @@ describe("a verifier that is given nothing but leaves, checkpoint and key", () =
     ["a run opened twice", "run-repeated", 4, [...begun, runIn("s1", "r1")]],
     ["a run ended twice", "run-ended-twice", 5, [...begun, runEnded("r1"), runEnded("r1")]],
     ["an end of no run", "run-unknown", 4, [...begun, runEnded("r9")]],
+    ["connections of no run", "run-unknown", 5, [...begun, egress("r1"), egress("r9")]],
     ["a fence that did not rise", "fence-order", 2, [fence(1), fence(3), fence(3)]],
   ])("finds %s, though the key's holder signed it", async (_, name, index, events) => {
     const { findings } = await verifyLog(signed(leavesOf(events)));

@@ -1,28 +1,40 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Claim, Identity } from "../../src/identity/identity.ts";
-import { type Ask, decide } from "../../src/policy/decide.ts";
-import { explained, explainText } from "../../src/policy/explain.ts";
+import { type Ask, decide, decideBegun } from "../../src/policy/decide.ts";
 import type { Decision } from "../../src/policy/grant.ts";
-import { match } from "../../src/policy/match.ts";
-import { type Delivery, type Isolation, identityWith, policyOf, template } from "./rooms.ts";
+import { hoursSchema } from "../../src/policy/hours.ts";
+import { slot } from "../../src/policy/slots.ts";
+import { type ByHand, credential, made, named, policyOf, step } from "./by-hand.ts";
+import { identityWith } from "./identities.ts";
 
-const policy = policyOf(
-  template(
-    `who: { issuer: github, repository_id: "1", trust: protected, not: { event_name: [workflow_run] } }
-credentials:
-  db: { provider: vault-main, path: "database/creds/{environment}", ttl: 5m, deliver: { files: { user: username } } }
-  cert: { provider: local, commonName: "ci-{run_id}" }
-steps:
-  build: { workspace: read-only }
-  migrate: { run: [npm, run, migrate], credentials: [db] }
-  ship: { credentials: [cert, db] }
-sandbox: { memory: 2GiB }`,
-    "deploy",
-  ),
-  template('who: { issuer: github, repository_id: ["2", "3"] }\ncredentials:\n  cert: { provider: local }', "plain"),
-  template('who: { issuer: github, repository_id: "3" }', "other"),
+const database = {
+  provider: "vault-main",
+  options: { path: slot("path-segment").parse("database/creds/{environment}") },
+  ttl: 300_000,
+  deliver: { files: { user: "username" } },
+};
+
+const deploy = made(
+  "deploy",
+  { issuer: "github", repository_id: "1", trust: "protected", not: { event_name: ["workflow_run"] } },
+  {
+    credentials: named(
+      credential("db", { ...database, wait: 30_000, optional: true }),
+      credential("cert", { options: { kind: "x509", commonName: slot("name").parse("ci-{run_id}") } }),
+    ),
+    steps: named(
+      step("build", { workspace: "read-only" }),
+      step("migrate", { run: ["npm", "run", "migrate"], credentials: ["db"] }),
+      step("ship", { credentials: ["cert", "db"], network: [{ host: "db.example.com", port: 5432, from: undefined }] }),
+    ),
+  },
 );
+
+const policy = policyOf([
+  deploy,
+  made("plain", { issuer: "github", repository_id: ["2", "3"] }, { credentials: named(credential("cert")) }),
+  made("other", { issuer: "github", repository_id: "3" }),
+]);
 
 const claims = { repository_id: "1", environment: "prod", run_id: "77", event_name: "push" };
 
@@ -41,7 +53,7 @@ function ask(
   };
 }
 
-function decided(...args: Parameters<typeof ask>): Decision<Delivery, Isolation> {
+function decided(...args: Parameters<typeof ask>): Decision<unknown, string> {
   return decide(policy, ask(...args));
 }
 
@@ -55,18 +67,14 @@ describe("a grant", () => {
       reason: "template deploy matched on issuer, repository_id, trust, not event_name",
       identity: identityWith(claims),
       credentials: [
-        { name: "cert", provider: "local", options: { kind: "x509", commonName: "ci-77" }, ttl: 600_000, deliver: undefined },
-        {
-          name: "db",
-          provider: "vault-main",
-          options: { path: "database/creds/prod" },
-          ttl: 300_000,
-          deliver: { files: { user: "username" } },
-        },
+        credential("cert", { options: { kind: "x509", commonName: "ci-77" } }),
+        credential("db", { ...database, options: { path: "database/creds/prod" }, wait: 30_000, optional: true }),
       ],
       command: ["true"],
       workspace: "rw",
-      isolation: { memory: "2GiB", timeout: "30m", tolerate: {} },
+      network: [{ host: "db.example.com", port: 5432, from: undefined }],
+      isolation: "enforced",
+      observe: undefined,
     });
   });
 
@@ -211,69 +219,164 @@ describe("a denial", () => {
         return Reflect.get(target, key) as unknown;
       },
     });
-    expect(decide(policy, { ...ask(), identity })).toMatchObject({
-      kind: "denied",
-      code: "internal",
-      message: "an internal error; the broker's log has the detail under this id",
+    for (const template of [undefined, "deploy"])
+      expect(decide(policy, { ...ask({ template }), identity })).toMatchObject({
+        kind: "denied",
+        code: "internal",
+        message: "an internal error; the broker's log has the detail under this id",
+        trace: [],
+      });
+  });
+});
+
+describe("a policy of many", () => {
+  const id = (name: string, repository: string): ByHand => made(name, { issuer: "github", repository_id: repository });
+
+  it("one template more never turns a denial for one that is named into a grant", () => {
+    const both = policyOf([id("named", "2"), id("wide", "1")]);
+    expect(decide(both, ask({ template: "named" }))).toMatchObject({ code: "claim-mismatch" });
+  });
+
+  it("a denial tells of those that name this identity's ids, and of none of the thousand others", () => {
+    const others = Array.from({ length: 1_000 }, (_, index) => id(`o${index}`, `9${index}`));
+    const mine = made("mine", { issuer: "github", repository_id: "1", ref: "main" });
+    expect(decide(policyOf([...others, mine]), ask())).toMatchObject({ code: "no-match", trace: [{ template: "mine" }] });
+  });
+
+  it("a denial tells of twenty at most, and names ten", () => {
+    const same = Array.from({ length: 1_000 }, (_, index) => id(`t${1_000 + index}`, "1"));
+    const denial = decide(policyOf(same), ask());
+    expect(denial).toMatchObject({
+      code: "ambiguous",
+      message: `more than one template is meant for this identity: ${same
+        .slice(0, 10)
+        .map(({ name }) => name)
+        .join(", ")} and 990 more`,
+    });
+    expect(denial.kind === "denied" ? denial.trace.length : 0).toBe(20);
+    const unmatched = same.map(({ name }) => made(name, { issuer: "github", repository_id: "1", ref: "main" }));
+    expect(decide(policyOf(unmatched), ask())).toMatchObject({ code: "no-match", trace: { length: 20 } });
+  });
+
+  it("where the one that is meant cannot be used, the denial tells of that one alone", () => {
+    const other = made("also", { issuer: "github", repository_id: "1", ref: "x" });
+    expect(decide(policyOf([other, deploy]), ask({ step: "nope" }))).toMatchObject({
+      code: "step-unknown",
+      trace: [{ template: "deploy", matched: true }],
     });
   });
 });
 
-describe("the order of templates", () => {
-  it("never decides", () => {
-    const texts = ["1", "2", "3"].map((id) => template(`who: { issuer: github, repository_id: ["${id}", "9"] }`, `t${id}`));
-    fc.assert(
-      fc.property(fc.shuffledSubarray(texts, { minLength: 3 }), fc.constantFrom("1", "2", "3", "9", "4"), (shuffled, id) => {
-        const one = decide(policyOf(...texts), ask({}, { repository_id: id }));
-        const other = decide(policyOf(...shuffled), ask({}, { repository_id: id }));
-        expect({ ...other, policy: "" }).toEqual({ ...one, policy: "" });
-      }),
-    );
+describe("a template with alternatives", () => {
+  const either = made("either", {
+    issuer: "github",
+    any: [{ ref: "main", actor: "bob" }, { ref_type: "tag" }, { absent: ["run_id"] }],
   });
 
-  it("one template more never turns a denial for one that is named into a grant", () => {
-    const added = policyOf(
-      template('who: { issuer: github, repository_id: "2" }', "named"),
-      template('who: { issuer: github, repository_id: "1" }', "wide"),
-    );
-    expect(decide(added, ask({ template: "named" }))).toMatchObject({ code: "claim-mismatch" });
+  it("the caller hears its own value of each claim at which an alternative failed", () => {
+    expect(decide(policyOf([either]), ask({ template: "either" }, { ref: "main", run_id: "7" }))).toMatchObject({
+      code: "claim-mismatch",
+      message:
+        "actor is absent from this job's token and ref_type is absent from this job's token and run_id of this job is \"7\", which template either does not accept",
+      trace: [
+        {
+          lines: [{ held: true }, { line: "any", found: '1 at actor, absent; 2 at ref_type, absent; 3 at absent run_id, "7"' }],
+        },
+      ],
+    });
+  });
+
+  it("each of them will do", () => {
+    for (const held of [{ ref: "main", actor: "bob", run_id: "7" }, { ref_type: "tag", run_id: "7" }, {}])
+      expect(decide(policyOf([either]), ask({}, held))).toMatchObject({
+        kind: "granted",
+        reason: "template either matched on issuer, any",
+      });
   });
 });
 
-describe("explaining", () => {
-  it("a denial shows each line, what it wants and what it found", () => {
-    const denial = decided({ template: "deploy" }, { ...claims, repository_id: "2" });
-    expect(explainText(denial)).toBe(
-      [
-        'denied: repository_id of this job is "2", which template deploy does not accept',
-        "  code    claim-mismatch",
-        `  policy  ${policy.digest}`,
-        "template deploy: does not match",
-        '  yes  issuer         wants "github"  found "github"',
-        '  NO   repository_id  wants "1"  found "2"',
-      ].join("\n"),
-    );
-    expect(explained(denial)).toEqual(denial);
+describe("hours", () => {
+  const noon = Date.parse("2026-01-05T12:00:00Z");
+  const when = [
+    { days: "mon-fri", zone: "UTC" },
+    { hours: "07:00-19:00", zone: "UTC" },
+  ].map((one) => hoursSchema.parse(one));
+  const office = policyOf([made("office", { issuer: "github", repository_id: "1" }, { when })]);
+
+  it("in them the template can be used", () => {
+    expect(decide(office, ask({ now: noon }))).toMatchObject({ kind: "granted" });
   });
 
-  it("a grant shows what the job gets", () => {
-    const identity = identityWith(claims);
-    const traces = [...policy.templates.values()].map((one) => match(one, identity));
-    const text = explainText(decided({ step: "ship" }), traces);
-    expect(text).toContain('  credential db from vault-main, for 300s\n    scope    {"path":"database/creds/prod"}');
-    expect(text).toContain("    deliver  every part under its own name");
-    expect(text).toContain('  sandbox    {"memory":"2GiB"');
-    expect(text).toContain("template other: does not match");
-    expect(text).toContain("template deploy: matches");
+  it.each<[string, string, number, object]>([
+    [
+      "at night",
+      "2026-01-05T19:00:00Z",
+      4,
+      { expected: "mon,tue,wed,thu,fri,sat,sun 07:00-19:00 UTC", found: "mon 19:00 UTC" },
+    ],
+    ["at the weekend", "2026-01-10T12:00:00Z", 3, { expected: "mon,tue,wed,thu,fri 00:00-24:00 UTC", found: "sat 12:00 UTC" }],
+  ])("%s it cannot; the trace says when, and the caller does not hear it", (_, now, length, last) => {
+    const denial = decide(office, ask({ now: Date.parse(now) }));
+    expect(denial).toMatchObject({
+      kind: "denied",
+      code: "outside-hours",
+      message: "template office cannot be used at this time",
+      trace: [{ template: "office", matched: false, lines: { length } }],
+    });
+    const line = denial.kind === "denied" ? denial.trace[0]?.lines.at(-1) : undefined;
+    expect(line).toEqual({ line: "when", held: false, ...last });
   });
 
-  it("a grant as JSON has no claims and survives JSON", () => {
-    const json = explained(decided({}, { repository_id: "2" }));
-    expect(json).toMatchObject({ kind: "granted", step: null, identity: { workload: "github:519283746" }, trace: [] });
-    expect(JSON.stringify(json)).not.toContain('"claims"');
+  it("are not told to whom it is not for", () => {
+    const denial = decide(office, ask({ template: "office", now: 0 }, { repository_id: "2" }));
+    expect(denial).toMatchObject({ code: "claim-mismatch", trace: [{ lines: { length: 2 } }] });
   });
 
-  it("a step without credentials says so", () => {
-    expect(explainText(decided({ step: "build" }))).toContain("\n  no credentials\n");
+  it("never choose between two: a clock would decide who has what", () => {
+    const both = policyOf([...office.templates.values(), made("always", { issuer: "github", repository_id: "1" })]);
+    expect(decide(both, ask({ now: 0 }))).toMatchObject({ code: "ambiguous" });
+  });
+
+  it("are not asked again of what has begun", () => {
+    expect(decideBegun(office, ask({ now: noon + 86_400_000 * 5 }))).toMatchObject({ kind: "granted" });
+  });
+});
+
+describe("what a run is confined by", () => {
+  const endpoint = (host: string) => ({ host, port: 443, from: "set:node" });
+  const until = 1_000;
+  const loose = made(
+    "loose",
+    { issuer: "github", repository_id: "1" },
+    {
+      network: [endpoint("a.example.com")],
+      isolation: { base: "small", byTrust: new Map([["fork", "smallest"]]) },
+      unlimited: { base: "small, unlimited", byTrust: new Map([["fork", "smallest, unlimited"]]) },
+      observe: { parts: ["limits", "network"], until },
+    },
+  );
+  it.each<[string, Partial<ByHand>, Partial<Ask> & { readonly trust?: Identity["trust"] }, object]>([
+    [
+      "the template's own, with its network",
+      { observe: undefined },
+      {},
+      { isolation: "small", network: [endpoint("a.example.com")] },
+    ],
+    ["what the job's trust makes of it", { observe: undefined }, { trust: "fork" }, { isolation: "smallest" }],
+    ["a step's network and not the template's", { steps: named(step("s")) }, { step: "s" }, { network: [] }],
+    ["limits that are only observed", {}, { now: until - 1 }, { isolation: "small, unlimited", observe: { until } }],
+    ["the same by trust", {}, { now: until - 1, trust: "fork" }, { isolation: "smallest, unlimited" }],
+    ["all of it again, once that is over", {}, { now: until }, { isolation: "small", observe: undefined }],
+    [
+      "limits that are enforced, where only the network is observed",
+      { observe: { parts: ["network"], until } },
+      {},
+      { isolation: "small", observe: { parts: ["network"] } },
+    ],
+  ])("%s", (_, template, { trust = "protected", ...changes }, grant) => {
+    expect(decide(policyOf([{ ...loose, ...template }]), ask(changes, claims, { trust }))).toMatchObject({
+      kind: "granted",
+      ...grant,
+    });
   });
 });

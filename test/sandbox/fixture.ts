@@ -70,6 +70,7 @@ export interface Wanted {
   readonly owner?: SandboxPlan["owner"];
   readonly environment?: Readonly<Record<string, string>>;
   readonly isolation?: Partial<Isolation>;
+  readonly network?: SandboxPlan["network"];
 }
 
 export function planOf(world: Pick<World, "workspace">, wanted: Wanted = {}): SandboxPlan {
@@ -81,6 +82,8 @@ export function planOf(world: Pick<World, "workspace">, wanted: Wanted = {}): Sa
     timeout: 15_000,
     environment: { pass: ["CI"] },
     tolerate: {},
+    image: undefined,
+    runtimes: undefined,
     ...wanted.isolation,
   };
   return {
@@ -90,6 +93,7 @@ export function planOf(world: Pick<World, "workspace">, wanted: Wanted = {}): Sa
     command: wanted.command ?? ["true"],
     environment: wanted.environment ?? {},
     isolation,
+    network: wanted.network ?? { kind: "none" },
   };
 }
 

@@ -100,7 +100,7 @@ describe.each(["crun", "runc"])("inside a job of %s", (runtime) => {
     );
     expect(stderr).toBe("");
     expect(stdout.trim().split("\n")).toEqual(["1", "42", "thread", "fifo", "home"]);
-    expect(exit).toEqual({ kind: "exited", code: 0 });
+    expect(exit).toMatchObject({ kind: "exited", code: 0 });
   });
 });
 

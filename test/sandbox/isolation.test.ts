@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { sandboxConfigSchema } from "../../src/sandbox/config.ts";
 import { isolationSchema } from "../../src/sandbox/isolation.ts";
 
+const digest = `sha256:${"0".repeat(64)}`;
+
 describe("a template's sandbox part", () => {
   it("left out, is two gibibytes, two cores, half an hour, and CI alone", () => {
     expect(isolationSchema.parse(undefined)).toEqual({
@@ -11,6 +13,8 @@ describe("a template's sandbox part", () => {
       timeout: 1_800_000,
       environment: { pass: ["CI"] },
       tolerate: {},
+      image: undefined,
+      runtimes: undefined,
     });
   });
 
@@ -22,6 +26,8 @@ describe("a template's sandbox part", () => {
       pids: 64,
       timeout: "90s",
       tolerate: { "pids-limit": "an old kernel on the edge hosts" },
+      image: `registry.example.com:5000/ci/node_20@${digest}`,
+      runtimes: ["crun", "runsc"],
     };
     expect(isolationSchema.parse(written)).toEqual({
       memory: 2 ** 29,
@@ -30,11 +36,21 @@ describe("a template's sandbox part", () => {
       timeout: 90_000,
       environment: { pass: ["CI", "GITHUB_*"] },
       tolerate: { "pids-limit": "an old kernel on the edge hosts" },
+      image: `registry.example.com:5000/ci/node_20@${digest}`,
+      runtimes: ["crun", "runsc"],
     });
   });
 
   it.each<[string, unknown, string]>([
-    ["an image", { image: "registry.example/node@sha256:0" }, "images are not supported yet"],
+    ["an image by a short digest", { image: "registry.example.com/node@sha256:0" }, "by its registry and its digest"],
+    ["an image by its tag", { image: "registry.example.com/node:20" }, "by its registry and its digest"],
+    ["an image by tag and digest", { image: `registry.example.com/node:20@${digest}` }, "by its registry and its digest"],
+    ["an image without a registry", { image: `node@${digest}` }, "by its registry and its digest"],
+    ["an image with a way up", { image: `registry.example.com/../node@${digest}` }, "by its registry and its digest"],
+    ["an image in capitals", { image: `registry.example.com/Node@${digest}` }, "by its registry and its digest"],
+    ["an image with a line break", { image: `registry.example.com/node@${digest}\n` }, "by its registry and its digest"],
+    ["a runtime by its path", { runtimes: ["/usr/bin/crun"] }, "name a runtime"],
+    ["no runtime", { runtimes: [] }, "name at least one runtime"],
     ["memory without a unit", { memory: 1024 }, "expected string"],
     ["memory in a unit of ten", { memory: "2GB" }, "a whole number and a unit"],
     ["no memory", { memory: "0MiB" }, "a whole number and a unit"],

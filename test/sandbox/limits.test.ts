@@ -17,24 +17,34 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
 
   it("ends a job that takes more memory than it may as out of memory", async () => {
     const { exit } = await sh(world, eat(200), { isolation: { memory: 2 ** 26 } });
-    expect(exit).toEqual({ kind: "oom", code: 137 });
+    expect(exit).toMatchObject({ kind: "oom", code: 137 });
   });
 
   it("leaves a job alone that takes less", async () => {
     const { exit, stdout } = await sh(world, eat(50), { isolation: { memory: 2 ** 28 } });
-    expect([exit, stdout]).toEqual([{ kind: "exited", code: 0 }, String(50 << 20)]);
+    expect([exit, stdout]).toMatchObject([{ kind: "exited", code: 0 }, String(50 << 20)]);
+  });
+
+  it.each<[string, number, string]>([
+    ["that ended well", 50, "exited"],
+    ["that was out of memory", 400, "oom"],
+  ])("says how much memory a job %s had at its most", async (_, mebibytes, kind) => {
+    const { exit } = await sh(world, eat(mebibytes), { isolation: { memory: 2 ** 28 } });
+    expect(exit.kind).toBe(kind);
+    expect(exit.peakMemory).toBeGreaterThan(50 << 20);
+    expect(exit.peakMemory).toBeLessThanOrEqual(2 ** 28);
   });
 
   it("does not call a job out of memory that killed itself, nor one that filled the page cache", async () => {
     const { exit } = await sh(world, "head -c 150000000 /dev/zero >cache; cat cache >/dev/null; rm cache; sh -c 'kill -9 $$'", {
       isolation: { memory: 2 ** 26 },
     });
-    expect(exit).toEqual({ kind: "exited", code: 137 });
+    expect(exit).toMatchObject({ kind: "exited", code: 137 });
   });
 
   it("has a full /tmp before it is out of memory", async () => {
     const { exit, stderr } = await sh(world, "head -c 200000000 /dev/zero >/tmp/big", { isolation: { memory: 2 ** 27 } });
-    expect(exit).toEqual({ kind: "exited", code: 1 });
+    expect(exit).toMatchObject({ kind: "exited", code: 1 });
     expect(stderr).toContain("No space left");
   });
 
@@ -95,6 +105,28 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
     });
   });
 
+  const [image, only] = [`registry.example.com/ci/node@sha256:${"0".repeat(64)}`, "only"] as const;
+  const endpoints = [{ host: "db.example.com", port: 5432 }];
+  it.each<[string, Parameters<typeof openJob>[1], string]>([
+    ["an image", { isolation: { image } }, "no images yet"],
+    ["a network", { network: { kind: only, endpoints } }, "no network for jobs yet"],
+    ["a network that is only watched", { network: { kind: "observed", endpoints: [] } }, "no network for jobs yet"],
+    ["another runtime", { isolation: { runtimes: ["runsc", "kata"] } }, `by ${runtime}, the template only by runsc, kata`],
+  ])("refuses %s, and takes nothing", async (_, wanted, message) => {
+    const held = [await openJob(world), await openJob(world)];
+    // All places are taken: what is refused for its kind does not even ask for one.
+    await expect(openJob(world, wanted)).rejects.toMatchObject({
+      code: "sandbox-unmet",
+      message: expect.stringContaining(message),
+    });
+    for (const job of held) await job.remove();
+  });
+
+  it("runs a job whose template names this runtime", async () => {
+    const { exit } = await sh(world, "true", { isolation: { runtimes: ["runsc", runtime] } });
+    expect(exit.code).toBe(0);
+  });
+
   it.each([
     ["an unknown name", ["nonesuch"]],
     ["an unknown path", ["/usr/bin/nonesuch"]],
@@ -125,6 +157,6 @@ describe.each(["crun", "runc"])("the limits of a job of %s", (runtime) => {
     ["through links", ["awk", "BEGIN{}"]],
   ])("finds a command %s", async (_, command) => {
     await using job = await openJob(world, { command });
-    expect((await runIn(job)).exit).toEqual({ kind: "exited", code: 0 });
+    expect((await runIn(job)).exit).toMatchObject({ kind: "exited", code: 0 });
   });
 });

@@ -53,7 +53,7 @@ describe.each(["crun", "runc"])("the output that nobody takes of a job of %s", (
     const before = insideOf(world).jobs.length;
     const reader = stuckReader();
     const { value: exit, took } = await timed(start(sandbox, reader.output));
-    expect(exit).toEqual({ kind: "exited", code: 7 });
+    expect(exit).toMatchObject({ kind: "exited", code: 7 });
     expect(took).toBeLessThan(2_000);
     expect((await timed(sandbox.remove())).took).toBeLessThan(2_000);
     expect(insideOf(world).jobs.length).toBe(before - 1);
@@ -95,7 +95,7 @@ describe.each(["crun", "runc"])("the output that nobody takes of a job of %s", (
     );
     await sandbox.arm([Secret.of(secret)]);
     const reader = stuckReader();
-    expect(await start(sandbox, reader.output)).toEqual({ kind: "exited", code: 0 });
+    expect(await start(sandbox, reader.output)).toMatchObject({ kind: "exited", code: 0 });
     await sandbox.remove();
     reader.go();
     await sandbox.drained();
@@ -111,7 +111,7 @@ describe.each(["crun", "runc"])("the output that nobody takes of a job of %s", (
       await sleep(5);
       seen[stream] += Buffer.from(chunk).toString("latin1");
     };
-    expect(await start(sandbox, output)).toEqual({ kind: "exited", code: 0 });
+    expect(await start(sandbox, output)).toMatchObject({ kind: "exited", code: 0 });
     await sandbox.remove();
     await sandbox.drained();
     expect([seen.stdout === whole, seen.stderr === whole]).toEqual([true, true]);

@@ -19,11 +19,13 @@ export const trustRules = z.strictObject({
   branch: trustRule.optional(),
 });
 
+export type TrustRules = z.output<typeof trustRules>;
+
 /** Caution first: a token that two rules fit gets the lower trust, but `protected` is read before the wider `branch`. */
 const trustOrder = ["fork", "pull_request", "protected", "branch"] as const satisfies readonly Trust[];
 
 /** A token that may be a fork's or a pull request's, for all that it says, is `unknown`: it never gets a higher trust by silence. */
-export function trustBy(rules: z.output<typeof trustRules>): (claims: Claims) => Trust {
+export function trustBy(rules: TrustRules): (claims: Claims) => Trust {
   return (claims) => {
     for (const trust of trustOrder) {
       const found = fitOf(rules[trust], claims);

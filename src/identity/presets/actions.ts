@@ -26,3 +26,31 @@ export function actionsTrust(claims: Claims): Trust {
   // Text at GitHub; Forgejo's documentation does not say, and nobody but the issuer can write either.
   return guarded === "true" || guarded === true ? "protected" : "branch";
 }
+
+/** What both send; GitHub has more. */
+export const actionsClaims: readonly string[] = [
+  "actor",
+  "actor_id",
+  "base_ref",
+  "event_name",
+  "head_ref",
+  "ref",
+  "ref_protected",
+  "ref_type",
+  "repository",
+  "repository_id",
+  "repository_owner",
+  "repository_owner_id",
+  "run_attempt",
+  "run_id",
+  "run_number",
+  "sha",
+  "workflow",
+  "workflow_ref",
+];
+
+/** A login, an organisation and a repository can be renamed, and their old names taken. */
+export const actionsNames: readonly string[] = ["repository", "repository_owner", "actor", "sub"];
+
+/** Never `fork`: their tokens do not tell a fork's pull request from another. */
+export const actionsTrusts = ["protected", "branch", "pull_request"] as const;

@@ -31,13 +31,14 @@ export const azureDevopsEntra: Preset = {
   identifying: ["sub"],
   job: [],
   jti: "absent",
+  known: ["aio", "azp", "azpacr", "idtyp", "oid", "rh", "tid", "uti", "ver", "xms_*"],
   refuses: connectionFlaw,
 };
 
 /** Azure DevOps' application, the same in every tenant; in `sub` it is the GUID's bytes as base64url. */
-const application = { id: "499b84ac-1321-427f-aa17-267ca6975798", encoded: "rISbSSETf0KqFyZ8ppdXmA" };
-const connection = new RegExp(`^/eid1/c/[a-z]+/t/[A-Za-z0-9_-]{22}/a/${application.encoded}/sc/${uuid}/${uuid}$`);
+export const entraApplication = { id: "499b84ac-1321-427f-aa17-267ca6975798", encoded: "rISbSSETf0KqFyZ8ppdXmA" };
+const connection = new RegExp(`^/eid1/c/[a-z]+/t/[A-Za-z0-9_-]{22}/a/${entraApplication.encoded}/sc/${uuid}/${uuid}$`);
 
 function connectionFlaw({ sub, azp }: Claims): string | undefined {
-  return connection.test(String(sub)) && azp === application.id ? undefined : "not of an Azure DevOps service connection";
+  return connection.test(String(sub)) && azp === entraApplication.id ? undefined : "not of an Azure DevOps service connection";
 }

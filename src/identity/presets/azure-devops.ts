@@ -29,6 +29,8 @@ export const azureDevops: Preset = {
   workload: ["prj_id", "def_id"],
   identifying: ["prj_id"],
   job: ["run_id"],
+  names: ["rpo_uri", "sub"],
+  known: ["def_id", "org_id", "prj_id", "rpo_id", "rpo_ref", "rpo_uri", "rpo_ver", "run_id"],
   refuses: pipelineFlaw,
 };
 

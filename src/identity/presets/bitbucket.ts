@@ -27,5 +27,15 @@ export const bitbucket: Preset = {
   identifying: ["repositoryUuid", "workspaceUuid"],
   job: ["pipelineUuid", "stepUuid"],
   jti: "absent",
+  known: [
+    "accountUuid",
+    "branchName",
+    "deploymentEnvironmentUuid",
+    "pipelineRunUuid",
+    "pipelineUuid",
+    "repositoryUuid",
+    "stepUuid",
+    "workspaceUuid",
+  ],
   oneToken: true,
 };

@@ -4,6 +4,18 @@ import { common, type Preset, uuid } from "./preset.ts";
 
 const project = "oidc.circleci.com/project-id";
 
+const circleClaims = [
+  "context-ids",
+  "job-id",
+  "pipeline-definition-id",
+  "pipeline-id",
+  "project-id",
+  "ssh-rerun",
+  "vcs-origin",
+  "vcs-ref",
+  "workflow-id",
+];
+
 /**
  * CircleCI, one issuer per organisation.
  *
@@ -32,6 +44,8 @@ export const circleci: Preset = {
   job: [],
   jobWhereSent: ["oidc.circleci.com/workflow-id", "oidc.circleci.com/job-id"],
   jti: "absent",
+  names: ["oidc.circleci.com/vcs-origin"],
+  known: circleClaims.map((name) => `oidc.circleci.com/${name}`),
   refuses: circleFlaw,
 };
 

@@ -1,5 +1,5 @@
 import { minute } from "../../time.ts";
-import { actionsTrust } from "./actions.ts";
+import { actionsClaims, actionsNames, actionsTrust, actionsTrusts } from "./actions.ts";
 import { common, host, type Preset } from "./preset.ts";
 
 /**
@@ -28,4 +28,7 @@ export const forgejo: Preset = {
   job: ["run_id", "run_attempt"],
   jti: "absent",
   trust: actionsTrust,
+  trusts: actionsTrusts,
+  names: actionsNames,
+  known: actionsClaims,
 };

@@ -14,4 +14,19 @@ export const generic: Preset = {
   workload: [],
   job: [],
   identifying: [],
+  // Where such a claim is an issuer's, it is a name there too.
+  names: [
+    "repository",
+    "repository_owner",
+    "project_path",
+    "namespace_path",
+    "organization_slug",
+    "pipeline_slug",
+    "project_name",
+    "email",
+    "user_email",
+    "user_login",
+    "preferred_username",
+    "actor",
+  ],
 };

@@ -1,7 +1,24 @@
 import { minute } from "../../time.ts";
 import type { Claims } from "../profile.ts";
-import { actionsTrust } from "./actions.ts";
+import { actionsClaims, actionsNames, actionsTrust, actionsTrusts } from "./actions.ts";
 import { common, host, type Preset } from "./preset.ts";
+
+/** A repository's custom properties are claims behind a beginning of their own. */
+const githubClaims: readonly string[] = [
+  "check_run_id",
+  "enterprise",
+  "enterprise_id",
+  "environment",
+  "environment_node_id",
+  "issuer_scope",
+  "job_workflow_ref",
+  "job_workflow_sha",
+  "repository_visibility",
+  "runner_environment",
+  "workflow_sha",
+  "repo_property_*",
+  "repository_property_*",
+];
 
 /**
  * GitHub Actions: github.com, GitHub Enterprise Server, ghe.com, and an enterprise's own issuer path.
@@ -47,6 +64,9 @@ export const github: Preset = {
   // Since November 2025; Enterprise Server follows later. Without it two jobs of one run are one.
   jobWhereSent: ["check_run_id"],
   trust: actionsTrust,
+  trusts: actionsTrusts,
+  names: actionsNames,
+  known: [...actionsClaims, ...githubClaims],
   refuses: immutableSubjectFlaw,
 };
 

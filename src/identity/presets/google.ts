@@ -3,6 +3,8 @@ import { common, type Preset } from "./preset.ts";
 
 const machine = (name: string) => ({ path: ["google", "compute_engine", name], as: `google/compute_engine/${name}` });
 
+const machines = ["project_id", "project_number", "zone", "instance_id", "instance_name"].map(machine);
+
 /**
  * Google service accounts: machines of Compute Engine, GKE and Cloud Build, by their metadata service.
  *
@@ -23,11 +25,13 @@ export const google: Preset = {
   },
   maxLifetime: hour,
   text: ["email", "azp"],
-  nested: ["project_id", "project_number", "zone", "instance_id", "instance_name"].map(machine),
+  nested: machines,
   workload: ["sub"],
   identifying: ["sub", "google/compute_engine/project_number"],
   job: [],
   jobWhereSent: ["google/compute_engine/instance_id"],
   jti: "absent",
   labels: ["email", "azp"],
+  names: ["email", "google/compute_engine/instance_name"],
+  known: ["azp", "email", "email_verified", "hd", ...machines.map(({ as }) => as)],
 };

@@ -26,5 +26,23 @@ export const hcpTerraform: Preset = {
   workload: ["terraform_workspace_id"],
   identifying: ["terraform_workspace_id", "terraform_project_id", "terraform_organization_id"],
   job: ["terraform_run_id", "terraform_run_phase"],
+  names: [
+    "terraform_organization_name",
+    "terraform_project_name",
+    "terraform_workspace_name",
+    "terraform_full_workspace",
+    "sub",
+  ],
+  known: [
+    "terraform_full_workspace",
+    "terraform_organization_id",
+    "terraform_organization_name",
+    "terraform_project_id",
+    "terraform_project_name",
+    "terraform_run_id",
+    "terraform_run_phase",
+    "terraform_workspace_id",
+    "terraform_workspace_name",
+  ],
   oneToken: true,
 };

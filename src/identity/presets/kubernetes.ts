@@ -41,6 +41,15 @@ export const kubernetes: Preset = {
   // A token that was asked for without a pod has none.
   jobWhereSent: ["kubernetes.io/pod/uid"],
   jti: "absent",
+  names: [
+    "kubernetes.io/namespace",
+    "kubernetes.io/serviceaccount/name",
+    "kubernetes.io/pod/name",
+    "kubernetes.io/node/name",
+    "kubernetes.io/secret/name",
+    "sub",
+  ],
+  known: nested.map(({ as }) => as),
   refuses: accountFlaw,
 };
 

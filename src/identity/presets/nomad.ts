@@ -28,4 +28,14 @@ export const nomad: Preset = {
   workload: ["nomad_namespace", "nomad_job_id"],
   identifying: ["nomad_namespace", "sub"],
   job: ["nomad_allocation_id"],
+  known: [
+    "consul_namespace",
+    "nomad_allocation_id",
+    "nomad_job_id",
+    "nomad_namespace",
+    "nomad_service",
+    "nomad_task",
+    "vault_namespace",
+    "vault_role",
+  ],
 };

@@ -33,6 +33,15 @@ export interface Preset
   readonly subjectIsPath: boolean;
   /** Its claims that somebody else can have too, or comes to have: they may never be made a `workload`. */
   readonly labels: readonly string[];
+  /** Claims that are names: whoever gives one up cannot keep another from having it. None where a system has no ids. */
+  readonly names: readonly string[];
+  /**
+   * Every claim of its tokens that can be matched on, beside those of every JWT; `PREFIX*` for claims that its users name. Undefined where
+   * each instance has claims of its own. As the vendor documents them: what is added later is unknown here until it is written down.
+   */
+  readonly known: readonly string[] | undefined;
+  /** What `trust` can come out as besides `unknown`. */
+  readonly trusts: readonly Exclude<Trust, "unknown">[];
   /** Whether a job has one token from its first second to its last, and can never bring another. */
   readonly oneToken: boolean;
   /** Undefined where its claims cannot prove anything: then `unknown`, unless mayfly.yaml maps claims that its owner vouches for. */
@@ -73,6 +82,9 @@ export const common = {
   trust: undefined,
   subjectIsPath: false,
   labels: [],
+  names: [],
+  known: undefined,
+  trusts: [],
   oneToken: false,
 } as const satisfies Partial<Preset>;
 

@@ -32,6 +32,7 @@ export class Leases {
   readonly #find: StatementSync;
   readonly #move: StatementSync;
   readonly #issue: StatementSync;
+  readonly #doubt: StatementSync;
   readonly #attempt: StatementSync;
   readonly #postpone: StatementSync;
   readonly #open: StatementSync;
@@ -40,13 +41,14 @@ export class Leases {
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare(`
-      INSERT INTO lease (id, run, opened, credential, provider, options, state, opened_at, latest_expiry, next_attempt)
-      VALUES ($lease, $run, $opened, $credential, $provider, $options, 'intent', $now, $latestExpiry, $now)`);
+      INSERT INTO lease (id, run, opened, credential, provider, options, optional, state, opened_at, latest_expiry, next_attempt)
+      VALUES ($lease, $run, $opened, $credential, $provider, $options, $optional, 'intent', $now, $latestExpiry, $now)`);
     this.#find = database.prepare(`${select} WHERE l.id = ?`);
     this.#move = database.prepare(
       "UPDATE lease SET state = $state, ever_alive = ever_alive OR $state <> 'failed' WHERE id = $lease",
     );
     this.#issue = database.prepare("UPDATE lease SET ending = ?, handle = ?, expires_at = ? WHERE id = ?");
+    this.#doubt = database.prepare("UPDATE lease SET unknown_at = ? WHERE id = ?");
     this.#attempt = database.prepare("UPDATE lease SET attempts = ? WHERE id = ?");
     this.#postpone = database.prepare("UPDATE lease SET next_attempt = ? WHERE id = ?");
     this.#open = database.prepare(`${select} WHERE ${isLive} ORDER BY l.opened`);
@@ -70,19 +72,21 @@ export class Leases {
       credential,
       provider,
       options: canonical(intent.options ?? null),
+      optional: Number(intent.optional),
       now,
       latestExpiry,
     });
   }
 
   /** The lease after the event. Throws `lease-unknown` and `lease-state`. */
-  apply(event: LeaseEvent): LeaseRecord {
+  apply(now: Instant, event: LeaseEvent): LeaseRecord {
     const before = this.find(event.lease);
     const state = move(before?.state, event);
     this.#move.run({ state, lease: event.lease });
     if (event.kind === "issued") {
       this.#issue.run(event.ending, event.handle === null ? null : canonical(event.handle), event.expiresAt, event.lease);
     }
+    if (event.kind === "unknown") this.#doubt.run(now, event.lease);
     if (event.kind === "revocation-failed") this.#attempt.run(event.attempt, event.lease);
     const after = this.find(event.lease);
     if (after === undefined) throw new BrokerError("lease-unknown");
@@ -127,6 +131,7 @@ function record(row: Row): LeaseRecord {
     ending: endingSchema.parse(row.textOrNull("ending")),
     handle: handle === null ? null : handleSchema.parse(JSON.parse(handle)),
     openedAt: row.whole("opened_at"),
+    unknownAt: row.wholeOrNull("unknown_at"),
     expiresAt: row.wholeOrNull("expires_at"),
     latestExpiry: row.whole("latest_expiry"),
     attempts: row.whole("attempts"),

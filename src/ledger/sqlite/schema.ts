@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below; a database of another version is refused, never guessed at. */
-export const schemaVersion = 3;
+export const schemaVersion = 4;
 
 /**
  * `entry` is the log and `node` its Merkle tree; what follows are facts that must change in the same transaction, and that
@@ -76,7 +76,9 @@ CREATE TABLE lease (
   provider TEXT NOT NULL,
   options TEXT NOT NULL,
   state TEXT NOT NULL,
+  optional INTEGER NOT NULL,
   ever_alive INTEGER NOT NULL DEFAULT 0,
+  unknown_at INTEGER,
   ending TEXT,
   handle TEXT,
   opened_at INTEGER NOT NULL,

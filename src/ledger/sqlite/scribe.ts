@@ -113,8 +113,12 @@ export class Scribe {
     const [{ run, intents, session }] = ask.args;
     const code = "ledger-unavailable" as const;
     const failures = intents.map(({ lease }) => ({ kind: "failed", lease, code }) as const);
-    this.append(ask.now, [...failures, { kind: "run-ended", run: run.run, outcome: "refused", exitCode: null, code }]);
-    if (session.kind === "open" && intents.length === 0) this.#endSession(ask.now, session.opening.id, "unspent");
+    this.append(ask.now, [
+      ...failures,
+      { kind: "run-ended", run: run.run, outcome: "refused", exitCode: null, code, peakMemory: null },
+    ]);
+    const isFreed = intents.some(({ optional }) => !optional);
+    if (session.kind === "open" && !isFreed) this.#endSession(ask.now, session.opening.id, "unspent");
   }
 
   #record(now: Instant, event: Event): Entry {
@@ -122,6 +126,7 @@ export class Scribe {
     if (isLeaseEvent(event)) return this.#moveLease(now, event);
     if (event.kind === "session-ended") return this.#endSession(now, event.session, event.why);
     if (event.kind === "run-ended") return this.#endRun(now, event);
+    if (event.kind === "egress") return this.#desk.log.write(now, event, [event.run, ...this.#ownersOf(event.run)]);
     return this.#desk.log.write(now, event, aboutOf(event));
   }
 
@@ -131,7 +136,7 @@ export class Scribe {
   }
 
   #moveLease(now: Instant, event: LeaseEvent): Entry {
-    const { lease, run, session, workload } = this.#desk.leases.apply(event);
+    const { lease, run, session, workload } = this.#desk.leases.apply(now, event);
     return this.#desk.log.write(now, event, [lease, run, session, workload]);
   }
 
@@ -142,7 +147,10 @@ export class Scribe {
     log.write(now, intent, [intent.lease, ...about]);
   }
 
-  /** A set of credentials that all failed for certain did not use the token up: the job may present it again. */
+  /**
+   * A set of credentials that all failed for certain did not use the token up: the job may present it again. One that is all optional did: its
+   * run goes on.
+   */
   #freeTokens(now: Instant, events: readonly Event[]): readonly Entry[] {
     const { leases, sessions } = this.#desk;
     const failed = events.filter((event) => event.kind === "failed").map((event) => leases.find(event.lease)?.run ?? "");
@@ -169,6 +177,8 @@ function aboutOf(event: Event): readonly string[] {
   switch (event.kind) {
     case "denied":
       return [event.denial, event.workload ?? event.denial];
+    case "observed":
+      return [event.observation, event.workload];
     case "issuer-keys":
       return [`issuer:${event.issuer}`];
     case "operated":

@@ -61,7 +61,8 @@ export class Sessions {
       SELECT s.id FROM run r JOIN session s ON s.id = r.session
       WHERE r.id = ? AND s.opening_run = r.id AND s.ended IS NULL
         AND NOT EXISTS (SELECT 1 FROM run other WHERE other.session = s.id AND other.id <> r.id)
-        AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.run = r.id AND (l.state <> 'failed' OR l.ever_alive = 1))`);
+        AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.run = r.id AND (l.state <> 'failed' OR l.ever_alive = 1))
+        AND EXISTS (SELECT 1 FROM lease l WHERE l.run = r.id AND l.optional = 0)`);
   }
 
   /** Throws `token-spent`. */

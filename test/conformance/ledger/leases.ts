@@ -43,11 +43,26 @@ export function leasesPromises(under: () => LedgerUnderTest): void {
         ending: "revoke",
         handle: { lease_id: "l/1" },
         openedAt: noon,
+        unknownAt: null,
         expiresAt: noon + 600_000,
         latestExpiry: noon + 600_000,
         attempts: 0,
         nextAttempt: noon,
       });
+    });
+
+    test("keep when they became unknown, however long after their intent", async () => {
+      await begin(ledger(), { leases: ["a", "b"] });
+      under().clock.advance(30_000);
+      await ledger().append([unknown("a")]);
+      under().clock.advance(30_000);
+      await ledger().append([revocationFailed("a")]);
+      await under().restart();
+      const open = await ledger().openLeases();
+      expect(open.map(({ lease, openedAt, unknownAt }) => [lease, openedAt, unknownAt])).toEqual([
+        ["a", noon, noon + 30_000],
+        ["b", noon, null],
+      ]);
     });
 
     test("keep how often ending them was tried, and when to try again", async () => {

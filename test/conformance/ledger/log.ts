@@ -9,9 +9,11 @@ import {
   aRun,
   aSession,
   denied,
+  egress,
   failed,
   issued,
   noon,
+  observed,
   opening,
   read,
   runEnded,
@@ -75,7 +77,10 @@ export function logPromises(under: () => LedgerUnderTest): void {
       ["a renewal", aRenewal("s", "r").event],
       ["an intent", anIntent("l", "r")],
       ["a fence", { kind: "fence-raised", scope: "x", fence: 9, closed: true, who: "me", why: "so" }],
-      ["a fraction, which no reader would take", { kind: "run-ended", run: "r", outcome: "exited", exitCode: 0.5, code: null }],
+      [
+        "a fraction, which no reader would take",
+        { kind: "run-ended", run: "r", outcome: "exited", exitCode: 0.5, code: null, peakMemory: null },
+      ],
       ["an empty id, which no reader would take", { ...denied(1), denial: "" }],
     ])("refuses to append %s", async (_, event) => {
       await expect(ledger().append([event])).rejects.toMatchObject({ code: "internal" });
@@ -128,6 +133,16 @@ export function logPromises(under: () => LedgerUnderTest): void {
       const [leaf] = await ledger().leaves(0, 1);
       expect(leaf?.length).toBeLessThan(2_500);
     });
+
+    test("nor with one whose claims, ids and names are all as long as can be", async () => {
+      const long = "\u{1f4a9}".repeat(20_000);
+      const ids = { subject: long, workload: long, job: long, asked: long, step: long };
+      await ledger().append([{ ...denied(1), ...ids, message: "\0".repeat(20_000), claims: { sub: "x".repeat(16_000) } }]);
+      await ledger().append([{ ...denied(1), ...ids, claims: { sub: long }, trace: [long] }]);
+      const [kept, cut] = await ledger().leaves(0, 2);
+      expect(kept?.length).toBeLessThan(50_000);
+      expect(cut?.length).toBeLessThan(25_000);
+    });
   });
   describe("policy texts", () => {
     test("are kept by their own digest only", async () => {
@@ -144,22 +159,27 @@ export function logPromises(under: () => LedgerUnderTest): void {
     test("entries are found by what they are about, by kind, and from either end", async () => {
       const one = await begin(ledger(), { leases: ["a"], session: opening(aSession({ workload: "w1" })) });
       await begin(ledger(), { leases: ["b"], session: opening(aSession({ workload: "w2" })) });
-      await ledger().append([issued("a"), issued("b"), { ...denied(7, "d1"), workload: "w1" }, runEnded(one.run)]);
+      const observation = { ...observed("o1"), workload: "w1" };
+      const denial = { ...denied(7, "d1"), workload: "w1" };
+      await ledger().append([issued("a"), issued("b"), denial, observation, runEnded(one.run), egress(one.run)]);
       await ledger().raiseFence({ scope: "w1", closed: true, who: "ada", why: "drill" });
       const kinds = async (query: Parameters<Ledger["entries"]>[0]) =>
         (await ledger().entries(query)).map(({ event }) => event.kind);
-      const whole = ["session-opened", "run-opened", "intent", "issued", "run-ended"];
+      const whole = ["session-opened", "run-opened", "intent", "issued", "run-ended", "egress"];
       expect(await kinds({ limit: 20, about: one.session })).toEqual(whole);
       expect(await kinds({ limit: 20, about: one.run })).toEqual(whole.slice(1));
       expect(await kinds({ limit: 20, about: "a" })).toEqual(["intent", "issued"]);
       expect(await kinds({ limit: 20, about: "d1" })).toEqual(["denied"]);
+      expect(await kinds({ limit: 20, about: "o1" })).toEqual(["observed"]);
       expect(await kinds({ limit: 20, about: "w1" })).toEqual([
         "session-opened",
         "run-opened",
         "intent",
         "issued",
         "denied",
+        "observed",
         "run-ended",
+        "egress",
         "fence-raised",
       ]);
       expect(await kinds({ limit: 20, about: "w1", kinds: ["denied", "issued"], newestFirst: true })).toEqual([

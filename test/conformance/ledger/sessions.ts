@@ -165,7 +165,8 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
   });
   describe("a token is free again", () => {
     type Story = (session: ReturnType<typeof aSession>) => Promise<unknown>;
-    const run = (leases: readonly string[], session: RunParts["session"]) => ledger().begin(aRun({ leases, session }));
+    const run = (leases: readonly string[], session: RunParts["session"], optional: readonly string[] = []) =>
+      ledger().begin(aRun({ leases, session, optional }));
     const stories: readonly (readonly [string, "freed" | "spent", Story])[] = [
       [
         "once all intents of its only run have failed",
@@ -181,6 +182,23 @@ export function sessionsPromises(under: () => LedgerUnderTest): void {
         "freed",
         async (s) => {
           await run(["a", "b"], opening(s));
+          await ledger().append([failed("a"), failed("b")]);
+        },
+      ],
+      [
+        "once what is optional has failed with the rest of its set",
+        "freed",
+        async (s) => {
+          await run(["a", "b"], opening(s), ["b"]);
+          await ledger().append([failed("a")]);
+          await ledger().append([failed("b")]);
+        },
+      ],
+      [
+        "not when all that failed was optional: its run goes on",
+        "spent",
+        async (s) => {
+          await run(["a", "b"], opening(s), ["a", "b"]);
           await ledger().append([failed("a"), failed("b")]);
         },
       ],

@@ -397,7 +397,7 @@ export const GetPolicyResponseSchema: GenMessage<GetPolicyResponse> = /*@__PURE_
  */
 export type ExplainDenialRequest = Message<"mayfly.v1.ExplainDenialRequest"> & {
   /**
-   * The id that the denied caller was given.
+   * The id that the denied caller was given, or the one who only observed.
    *
    * @generated from field: string denial = 1;
    */
@@ -418,14 +418,14 @@ export const ExplainDenialRequestSchema: GenMessage<ExplainDenialRequest> = /*@_
  */
 export type ExplainDenialResponse = Message<"mayfly.v1.ExplainDenialResponse"> & {
   /**
-   * The ledger's entry of the denial.
+   * The ledger's entry of the denial or the observation.
    *
    * @generated from field: mayfly.v1.Entry entry = 1;
    */
   entry?: Entry | undefined;
 
   /**
-   * What each template said, in the order in which they were asked.
+   * What each template said, in the order in which they were asked; of an observation, nothing.
    *
    * @generated from field: repeated mayfly.v1.TemplateTrace templates = 2;
    */
@@ -583,7 +583,7 @@ export const AuditService: GenService<{
     output: typeof GetPolicyResponseSchema;
   },
   /**
-   * Why a request was denied: which line of which template did not hold, expected values included.
+   * Why a request was denied: which line of which template did not hold, expected values included. Of an observation, its entry.
    *
    * @generated from rpc mayfly.v1.AuditService.ExplainDenial
    */

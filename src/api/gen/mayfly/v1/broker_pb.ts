@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { LeaseOutcome } from "./lease_pb.ts";
 import { file_mayfly_v1_lease } from "./lease_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mayfly/v1/broker.proto.
  */
 export const file_mayfly_v1_broker: GenFile = /*@__PURE__*/
-  fileDesc("ChZtYXlmbHkvdjEvYnJva2VyLnByb3RvEgltYXlmbHkudjEiuQEKClJ1blJlcXVlc3QSJAoFc3RhcnQYASABKAsyEy5tYXlmbHkudjEuUnVuU3RhcnRIABIPCgVzdGRpbhgCIAEoDEgAEigKCXN0ZGluX2VuZBgDIAEoCzITLm1heWZseS52MS5TdGRpbkVuZEgAEiMKBnNpZ25hbBgEIAEoDjIRLm1heWZseS52MS5TaWduYWxIABIaCgtmcmVzaF90b2tlbhgFIAEoCUIDgAEBSABCCQoHbWVzc2FnZSKmAgoIUnVuU3RhcnQSFAoFdG9rZW4YASABKAlCA4ABAUgAEh0KDnNlc3Npb25faGFuZGxlGAIgASgJQgOAAQFIABIVCgh0ZW1wbGF0ZRgDIAEoCUgBiAEBEhEKBHN0ZXAYBCABKAlIAogBARIPCgdjb21tYW5kGAUgAygJEhEKCXdvcmtzcGFjZRgGIAEoCRI+CgtlbnZpcm9ubWVudBgHIAMoCzIkLm1heWZseS52MS5SdW5TdGFydC5FbnZpcm9ubWVudEVudHJ5QgOAAQEaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC2NyZWRlbnRpYWxzQgsKCV90ZW1wbGF0ZUIHCgVfc3RlcCIKCghTdGRpbkVuZCLXAQoLUnVuUmVzcG9uc2USKgoIYWNjZXB0ZWQYASABKAsyFi5tYXlmbHkudjEuUnVuQWNjZXB0ZWRIABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABIVCgtzdGRpbl90YWtlbhgEIAEoDUgAEi4KDHRva2VuX25lZWRlZBgFIAEoCzIWLm1heWZseS52MS5Ub2tlbk5lZWRlZEgAEiYKBnJlc3VsdBgGIAEoCzIULm1heWZseS52MS5SdW5SZXN1bHRIAEIJCgdtZXNzYWdlIoIBCgtSdW5BY2NlcHRlZBILCgNydW4YASABKAkSDwoHc2Vzc2lvbhgCIAEoCRIgCg5zZXNzaW9uX2hhbmRsZRgDIAEoCUIDgAEBSACIAQESEAoIdGVtcGxhdGUYBCABKAkSDgoGcmVhc29uGAUgASgJQhEKD19zZXNzaW9uX2hhbmRsZSI5CgtUb2tlbk5lZWRlZBIqCgZiZWZvcmUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIp4BCglSdW5SZXN1bHQSCwoDcnVuGAEgASgJEg8KB3Nlc3Npb24YAiABKAkSJgoHb3V0Y29tZRgDIAEoDjIVLm1heWZseS52MS5SdW5PdXRjb21lEhEKCWV4aXRfY29kZRgEIAEoDRInCgZsZWFzZXMYBSADKAsyFy5tYXlmbHkudjEuTGVhc2VPdXRjb21lEg8KB3JlY2VpcHQYBiABKAkiKQoTU3RhcnRTZXNzaW9uUmVxdWVzdBISCgV0b2tlbhgBIAEoCUIDgAEBIogBChRTdGFydFNlc3Npb25SZXNwb25zZRIPCgdzZXNzaW9uGAEgASgJEhMKBmhhbmRsZRgCIAEoCUIDgAEBEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh3b3JrbG9hZBgEIAEoCRINCgV0cnVzdBgFIAEoCSIoChFFbmRTZXNzaW9uUmVxdWVzdBITCgZoYW5kbGUYASABKAlCA4ABASIUChJFbmRTZXNzaW9uUmVzcG9uc2UiHwodQnJva2VyU2VydmljZUdldFN0YXR1c1JlcXVlc3QijgEKHkJyb2tlclNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhAKCGRyYWluaW5nGAIgASgIEg8KB3J1bm5pbmcYAyABKA0SEAoIY2FwYWNpdHkYBCABKA0SJgoJYXVkaWVuY2VzGAUgAygLMhMubWF5Zmx5LnYxLkF1ZGllbmNlIjwKCEF1ZGllbmNlEg4KBmlzc3VlchgBIAEoCRIOCgZwcmVzZXQYAiABKAkSEAoIYXVkaWVuY2UYAyABKAkqhAEKBlNpZ25hbBIWChJTSUdOQUxfVU5TUEVDSUZJRUQQABIOCgpTSUdOQUxfSFVQEAESDgoKU0lHTkFMX0lOVBACEg8KC1NJR05BTF9RVUlUEAMSDwoLU0lHTkFMX1VTUjEQChIPCgtTSUdOQUxfVVNSMhAMEg8KC1NJR05BTF9URVJNEA8qogEKClJ1bk91dGNvbWUSGwoXUlVOX09VVENPTUVfVU5TUEVDSUZJRUQQABIWChJSVU5fT1VUQ09NRV9FWElURUQQARIXChNSVU5fT1VUQ09NRV9USU1FT1VUEAISEwoPUlVOX09VVENPTUVfT09NEAMSGQoVUlVOX09VVENPTUVfQ0FOQ0VMTEVEEAQSFgoSUlVOX09VVENPTUVfS0lMTEVEEAUyxwIKDUJyb2tlclNlcnZpY2USOAoDUnVuEhUubWF5Zmx5LnYxLlJ1blJlcXVlc3QaFi5tYXlmbHkudjEuUnVuUmVzcG9uc2UoATABEk8KDFN0YXJ0U2Vzc2lvbhIeLm1heWZseS52MS5TdGFydFNlc3Npb25SZXF1ZXN0Gh8ubWF5Zmx5LnYxLlN0YXJ0U2Vzc2lvblJlc3BvbnNlEkkKCkVuZFNlc3Npb24SHC5tYXlmbHkudjEuRW5kU2Vzc2lvblJlcXVlc3QaHS5tYXlmbHkudjEuRW5kU2Vzc2lvblJlc3BvbnNlEmAKCUdldFN0YXR1cxIoLm1heWZseS52MS5Ccm9rZXJTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBopLm1heWZseS52MS5Ccm9rZXJTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
+  fileDesc("ChZtYXlmbHkvdjEvYnJva2VyLnByb3RvEgltYXlmbHkudjEiuQEKClJ1blJlcXVlc3QSJAoFc3RhcnQYASABKAsyEy5tYXlmbHkudjEuUnVuU3RhcnRIABIPCgVzdGRpbhgCIAEoDEgAEigKCXN0ZGluX2VuZBgDIAEoCzITLm1heWZseS52MS5TdGRpbkVuZEgAEiMKBnNpZ25hbBgEIAEoDjIRLm1heWZseS52MS5TaWduYWxIABIaCgtmcmVzaF90b2tlbhgFIAEoCUIDgAEBSABCCQoHbWVzc2FnZSKmAgoIUnVuU3RhcnQSFAoFdG9rZW4YASABKAlCA4ABAUgAEh0KDnNlc3Npb25faGFuZGxlGAIgASgJQgOAAQFIABIVCgh0ZW1wbGF0ZRgDIAEoCUgBiAEBEhEKBHN0ZXAYBCABKAlIAogBARIPCgdjb21tYW5kGAUgAygJEhEKCXdvcmtzcGFjZRgGIAEoCRI+CgtlbnZpcm9ubWVudBgHIAMoCzIkLm1heWZseS52MS5SdW5TdGFydC5FbnZpcm9ubWVudEVudHJ5QgOAAQEaMgoQRW52aXJvbm1lbnRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC2NyZWRlbnRpYWxzQgsKCV90ZW1wbGF0ZUIHCgVfc3RlcCKlAQoOT2JzZXJ2ZVJlcXVlc3QSFAoFdG9rZW4YASABKAlCA4ABAUgAEh0KDnNlc3Npb25faGFuZGxlGAIgASgJQgOAAQFIABIVCgh0ZW1wbGF0ZRgDIAEoCUgBiAEBEhEKBHN0ZXAYBCABKAlIAogBARIPCgdjb21tYW5kGAUgAygJQg0KC2NyZWRlbnRpYWxzQgsKCV90ZW1wbGF0ZUIHCgVfc3RlcCKpAQoPT2JzZXJ2ZVJlc3BvbnNlEhMKC29ic2VydmF0aW9uGAEgASgJEhAKCHRlbXBsYXRlGAIgASgJEhEKBHN0ZXAYAyABKAlIAIgBARIOCgZyZWFzb24YBCABKAkSMgoLY3JlZGVudGlhbHMYBSADKAsyHS5tYXlmbHkudjEuT2JzZXJ2ZWRDcmVkZW50aWFsEg8KB25ldHdvcmsYBiADKAlCBwoFX3N0ZXAiXAoST2JzZXJ2ZWRDcmVkZW50aWFsEgwKBG5hbWUYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSJgoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIgoKCFN0ZGluRW5kItcBCgtSdW5SZXNwb25zZRIqCghhY2NlcHRlZBgBIAEoCzIWLm1heWZseS52MS5SdW5BY2NlcHRlZEgAEhAKBnN0ZG91dBgCIAEoDEgAEhAKBnN0ZGVychgDIAEoDEgAEhUKC3N0ZGluX3Rha2VuGAQgASgNSAASLgoMdG9rZW5fbmVlZGVkGAUgASgLMhYubWF5Zmx5LnYxLlRva2VuTmVlZGVkSAASJgoGcmVzdWx0GAYgASgLMhQubWF5Zmx5LnYxLlJ1blJlc3VsdEgAQgkKB21lc3NhZ2UikwEKC1J1bkFjY2VwdGVkEgsKA3J1bhgBIAEoCRIPCgdzZXNzaW9uGAIgASgJEiAKDnNlc3Npb25faGFuZGxlGAMgASgJQgOAAQFIAIgBARIQCgh0ZW1wbGF0ZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSDwoHbWlzc2luZxgGIAMoCUIRCg9fc2Vzc2lvbl9oYW5kbGUiOQoLVG9rZW5OZWVkZWQSKgoGYmVmb3JlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKeAQoJUnVuUmVzdWx0EgsKA3J1bhgBIAEoCRIPCgdzZXNzaW9uGAIgASgJEiYKB291dGNvbWUYAyABKA4yFS5tYXlmbHkudjEuUnVuT3V0Y29tZRIRCglleGl0X2NvZGUYBCABKA0SJwoGbGVhc2VzGAUgAygLMhcubWF5Zmx5LnYxLkxlYXNlT3V0Y29tZRIPCgdyZWNlaXB0GAYgASgJIikKE1N0YXJ0U2Vzc2lvblJlcXVlc3QSEgoFdG9rZW4YASABKAlCA4ABASKIAQoUU3RhcnRTZXNzaW9uUmVzcG9uc2USDwoHc2Vzc2lvbhgBIAEoCRITCgZoYW5kbGUYAiABKAlCA4ABARIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoId29ya2xvYWQYBCABKAkSDQoFdHJ1c3QYBSABKAkiKAoRRW5kU2Vzc2lvblJlcXVlc3QSEwoGaGFuZGxlGAEgASgJQgOAAQEiFAoSRW5kU2Vzc2lvblJlc3BvbnNlIh8KHUJyb2tlclNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0Io4BCh5Ccm9rZXJTZXJ2aWNlR2V0U3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIQCghkcmFpbmluZxgCIAEoCBIPCgdydW5uaW5nGAMgASgNEhAKCGNhcGFjaXR5GAQgASgNEiYKCWF1ZGllbmNlcxgFIAMoCzITLm1heWZseS52MS5BdWRpZW5jZSI8CghBdWRpZW5jZRIOCgZpc3N1ZXIYASABKAkSDgoGcHJlc2V0GAIgASgJEhAKCGF1ZGllbmNlGAMgASgJKoQBCgZTaWduYWwSFgoSU0lHTkFMX1VOU1BFQ0lGSUVEEAASDgoKU0lHTkFMX0hVUBABEg4KClNJR05BTF9JTlQQAhIPCgtTSUdOQUxfUVVJVBADEg8KC1NJR05BTF9VU1IxEAoSDwoLU0lHTkFMX1VTUjIQDBIPCgtTSUdOQUxfVEVSTRAPKqIBCgpSdW5PdXRjb21lEhsKF1JVTl9PVVRDT01FX1VOU1BFQ0lGSUVEEAASFgoSUlVOX09VVENPTUVfRVhJVEVEEAESFwoTUlVOX09VVENPTUVfVElNRU9VVBACEhMKD1JVTl9PVVRDT01FX09PTRADEhkKFVJVTl9PVVRDT01FX0NBTkNFTExFRBAEEhYKElJVTl9PVVRDT01FX0tJTExFRBAFMokDCg1Ccm9rZXJTZXJ2aWNlEjgKA1J1bhIVLm1heWZseS52MS5SdW5SZXF1ZXN0GhYubWF5Zmx5LnYxLlJ1blJlc3BvbnNlKAEwARJPCgxTdGFydFNlc3Npb24SHi5tYXlmbHkudjEuU3RhcnRTZXNzaW9uUmVxdWVzdBofLm1heWZseS52MS5TdGFydFNlc3Npb25SZXNwb25zZRJJCgpFbmRTZXNzaW9uEhwubWF5Zmx5LnYxLkVuZFNlc3Npb25SZXF1ZXN0Gh0ubWF5Zmx5LnYxLkVuZFNlc3Npb25SZXNwb25zZRJACgdPYnNlcnZlEhkubWF5Zmx5LnYxLk9ic2VydmVSZXF1ZXN0GhoubWF5Zmx5LnYxLk9ic2VydmVSZXNwb25zZRJgCglHZXRTdGF0dXMSKC5tYXlmbHkudjEuQnJva2VyU2VydmljZUdldFN0YXR1c1JlcXVlc3QaKS5tYXlmbHkudjEuQnJva2VyU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mayfly_v1_lease]);
 
 /**
  * One message from the runner.
@@ -144,6 +144,129 @@ export const RunStartSchema: GenMessage<RunStart> = /*@__PURE__*/
   messageDesc(file_mayfly_v1_broker, 1);
 
 /**
+ * See BrokerService.Observe; the fields mean what they mean in RunStart.
+ *
+ * @generated from message mayfly.v1.ObserveRequest
+ */
+export type ObserveRequest = Message<"mayfly.v1.ObserveRequest"> & {
+  /**
+   * @generated from oneof mayfly.v1.ObserveRequest.credentials
+   */
+  credentials: {
+    /**
+     * @generated from field: string token = 1;
+     */
+    value: string;
+    case: "token";
+  } | {
+    /**
+     * @generated from field: string session_handle = 2;
+     */
+    value: string;
+    case: "sessionHandle";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: optional string template = 3;
+   */
+  template?: string | undefined;
+
+  /**
+   * @generated from field: optional string step = 4;
+   */
+  step?: string | undefined;
+
+  /**
+   * @generated from field: repeated string command = 5;
+   */
+  command: string[];
+};
+
+/**
+ * Describes the message mayfly.v1.ObserveRequest.
+ * Use `create(ObserveRequestSchema)` to create a new message.
+ */
+export const ObserveRequestSchema: GenMessage<ObserveRequest> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_broker, 2);
+
+/**
+ * See BrokerService.Observe.
+ *
+ * @generated from message mayfly.v1.ObserveResponse
+ */
+export type ObserveResponse = Message<"mayfly.v1.ObserveResponse"> & {
+  /**
+   * Its id in the ledger: `mayfly explain` says more of it to those allowed.
+   *
+   * @generated from field: string observation = 1;
+   */
+  observation: string;
+
+  /**
+   * @generated from field: string template = 2;
+   */
+  template: string;
+
+  /**
+   * @generated from field: optional string step = 3;
+   */
+  step?: string | undefined;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: repeated mayfly.v1.ObservedCredential credentials = 5;
+   */
+  credentials: ObservedCredential[];
+
+  /**
+   * Each as host:port.
+   *
+   * @generated from field: repeated string network = 6;
+   */
+  network: string[];
+};
+
+/**
+ * Describes the message mayfly.v1.ObserveResponse.
+ * Use `create(ObserveResponseSchema)` to create a new message.
+ */
+export const ObserveResponseSchema: GenMessage<ObserveResponse> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_broker, 3);
+
+/**
+ * A credential that the run would be given.
+ *
+ * @generated from message mayfly.v1.ObservedCredential
+ */
+export type ObservedCredential = Message<"mayfly.v1.ObservedCredential"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * @generated from field: google.protobuf.Duration ttl = 3;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message mayfly.v1.ObservedCredential.
+ * Use `create(ObservedCredentialSchema)` to create a new message.
+ */
+export const ObservedCredentialSchema: GenMessage<ObservedCredential> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_broker, 4);
+
+/**
  * Nothing more comes on stdin.
  *
  * @generated from message mayfly.v1.StdinEnd
@@ -156,7 +279,7 @@ export type StdinEnd = Message<"mayfly.v1.StdinEnd"> & {
  * Use `create(StdinEndSchema)` to create a new message.
  */
 export const StdinEndSchema: GenMessage<StdinEnd> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 2);
+  messageDesc(file_mayfly_v1_broker, 5);
 
 /**
  * One message from the broker.
@@ -221,7 +344,7 @@ export type RunResponse = Message<"mayfly.v1.RunResponse"> & {
  * Use `create(RunResponseSchema)` to create a new message.
  */
 export const RunResponseSchema: GenMessage<RunResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 3);
+  messageDesc(file_mayfly_v1_broker, 6);
 
 /**
  * The run was granted, its credentials are recorded and in place.
@@ -258,6 +381,13 @@ export type RunAccepted = Message<"mayfly.v1.RunAccepted"> & {
    * @generated from field: string reason = 5;
    */
   reason: string;
+
+  /**
+   * Names of the optional credentials that this run goes on without, since their provider was down: the job finds no folder for them.
+   *
+   * @generated from field: repeated string missing = 6;
+   */
+  missing: string[];
 };
 
 /**
@@ -265,7 +395,7 @@ export type RunAccepted = Message<"mayfly.v1.RunAccepted"> & {
  * Use `create(RunAcceptedSchema)` to create a new message.
  */
 export const RunAcceptedSchema: GenMessage<RunAccepted> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 4);
+  messageDesc(file_mayfly_v1_broker, 7);
 
 /**
  * A token of the same CI job that was not presented before is needed; without one by then, the job is ended.
@@ -284,7 +414,7 @@ export type TokenNeeded = Message<"mayfly.v1.TokenNeeded"> & {
  * Use `create(TokenNeededSchema)` to create a new message.
  */
 export const TokenNeededSchema: GenMessage<TokenNeeded> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 5);
+  messageDesc(file_mayfly_v1_broker, 8);
 
 /**
  * How the job ended.
@@ -332,7 +462,7 @@ export type RunResult = Message<"mayfly.v1.RunResult"> & {
  * Use `create(RunResultSchema)` to create a new message.
  */
 export const RunResultSchema: GenMessage<RunResult> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 6);
+  messageDesc(file_mayfly_v1_broker, 9);
 
 /**
  * See StartSession.
@@ -353,7 +483,7 @@ export type StartSessionRequest = Message<"mayfly.v1.StartSessionRequest"> & {
  * Use `create(StartSessionRequestSchema)` to create a new message.
  */
 export const StartSessionRequestSchema: GenMessage<StartSessionRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 7);
+  messageDesc(file_mayfly_v1_broker, 10);
 
 /**
  * An open session.
@@ -398,7 +528,7 @@ export type StartSessionResponse = Message<"mayfly.v1.StartSessionResponse"> & {
  * Use `create(StartSessionResponseSchema)` to create a new message.
  */
 export const StartSessionResponseSchema: GenMessage<StartSessionResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 8);
+  messageDesc(file_mayfly_v1_broker, 11);
 
 /**
  * See EndSession.
@@ -417,7 +547,7 @@ export type EndSessionRequest = Message<"mayfly.v1.EndSessionRequest"> & {
  * Use `create(EndSessionRequestSchema)` to create a new message.
  */
 export const EndSessionRequestSchema: GenMessage<EndSessionRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 9);
+  messageDesc(file_mayfly_v1_broker, 12);
 
 /**
  * The session has ended.
@@ -432,7 +562,7 @@ export type EndSessionResponse = Message<"mayfly.v1.EndSessionResponse"> & {
  * Use `create(EndSessionResponseSchema)` to create a new message.
  */
 export const EndSessionResponseSchema: GenMessage<EndSessionResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 10);
+  messageDesc(file_mayfly_v1_broker, 13);
 
 /**
  * See BrokerService.GetStatus.
@@ -447,7 +577,7 @@ export type BrokerServiceGetStatusRequest = Message<"mayfly.v1.BrokerServiceGetS
  * Use `create(BrokerServiceGetStatusRequestSchema)` to create a new message.
  */
 export const BrokerServiceGetStatusRequestSchema: GenMessage<BrokerServiceGetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 11);
+  messageDesc(file_mayfly_v1_broker, 14);
 
 /**
  * What a runner may know of the broker.
@@ -492,7 +622,7 @@ export type BrokerServiceGetStatusResponse = Message<"mayfly.v1.BrokerServiceGet
  * Use `create(BrokerServiceGetStatusResponseSchema)` to create a new message.
  */
 export const BrokerServiceGetStatusResponseSchema: GenMessage<BrokerServiceGetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 12);
+  messageDesc(file_mayfly_v1_broker, 15);
 
 /**
  * Whom the tokens of one issuer must be made for.
@@ -525,7 +655,7 @@ export type Audience = Message<"mayfly.v1.Audience"> & {
  * Use `create(AudienceSchema)` to create a new message.
  */
 export const AudienceSchema: GenMessage<Audience> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_broker, 13);
+  messageDesc(file_mayfly_v1_broker, 16);
 
 /**
  * The signals that are passed on. To kill a job, end the call.
@@ -689,6 +819,17 @@ export const BrokerService: GenService<{
     methodKind: "unary";
     input: typeof EndSessionRequestSchema;
     output: typeof EndSessionResponseSchema;
+  },
+  /**
+   * Decides and records what a run would be granted, and does nothing else: no token is spent, nothing is minted and nothing runs. A
+   * denial is the same error, with the same id, as `Run` would give.
+   *
+   * @generated from rpc mayfly.v1.BrokerService.Observe
+   */
+  observe: {
+    methodKind: "unary";
+    input: typeof ObserveRequestSchema;
+    output: typeof ObserveResponseSchema;
   },
   /**
    * Whether this broker takes work. Names no workload, session or template.

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sandbox/v1/sandbox.proto.
  */
 export const file_sandbox_v1_sandbox: GenFile = /*@__PURE__*/
-  fileDesc("ChhzYW5kYm94L3YxL3NhbmRib3gucHJvdG8SCnNhbmRib3gudjEiDgoMUHJvYmVSZXF1ZXN0ImoKDVByb2JlUmVzcG9uc2USDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNEiUKCGZpbmRpbmdzGAQgAygLMhMuc2FuZGJveC52MS5GaW5kaW5nIl8KB0ZpbmRpbmcSDAoEbmFtZRgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLnNhbmRib3gudjEuRmluZGluZ1N0YXRlEg0KBWZvdW5kGAMgASgJEg4KBnJlbWVkeRgEIAEoCSKuAwoOU2FuZGJveFJlcXVlc3QSIAoEb3BlbhgBIAEoCzIQLnNhbmRib3gudjEuT3BlbkgAEh4KA2FybRgCIAEoCzIPLnNhbmRib3gudjEuQXJtSAASJgoHZGVsaXZlchgDIAEoCzITLnNhbmRib3gudjEuRGVsaXZlckgAEiIKBXN0YXJ0GAQgASgLMhEuc2FuZGJveC52MS5TdGFydEgAEg8KBXN0ZGluGAUgASgMSAASKQoJc3RkaW5fZW5kGAYgASgLMhQuc2FuZGJveC52MS5TdGRpbkVuZEgAEiQKBnNpZ25hbBgHIAEoCzISLnNhbmRib3gudjEuU2lnbmFsSAASJAoGZnJlZXplGAggASgLMhIuc2FuZGJveC52MS5GcmVlemVIABIkCgZyZW1vdmUYCSABKAsyEi5zYW5kYm94LnYxLlJlbW92ZUgAEiQKBmNhbmNlbBgKIAEoCzISLnNhbmRib3gudjEuQ2FuY2VsSAASLwoMb3V0cHV0X3Rha2VuGAsgASgLMhcuc2FuZGJveC52MS5PdXRwdXRUYWtlbkgAQgkKB2NvbW1hbmQihgQKD1NhbmRib3hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5zYW5kYm94LnYxLk9wZW5lZEgAEiIKBWFybWVkGAIgASgLMhEuc2FuZGJveC52MS5Bcm1lZEgAEioKCWRlbGl2ZXJlZBgDIAEoCzIVLnNhbmRib3gudjEuRGVsaXZlcmVkSAASJgoHc3RhcnRlZBgEIAEoCzITLnNhbmRib3gudjEuU3RhcnRlZEgAEiQKBm91dHB1dBgFIAEoCzISLnNhbmRib3gudjEuT3V0cHV0SAASJAoGZXhpdGVkGAYgASgLMhIuc2FuZGJveC52MS5FeGl0ZWRIABIkCgZmcm96ZW4YByABKAsyEi5zYW5kYm94LnYxLkZyb3plbkgAEiYKB3JlbW92ZWQYCCABKAsyEy5zYW5kYm94LnYxLlJlbW92ZWRIABImCgdmYWlsdXJlGAkgASgLMhMuc2FuZGJveC52MS5GYWlsdXJlSAASKgoLcnVuX2ZhaWx1cmUYCiABKAsyEy5zYW5kYm94LnYxLkZhaWx1cmVIABItCgtzdGRpbl90YWtlbhgLIAEoCzIWLnNhbmRib3gudjEuU3RkaW5UYWtlbkgAEi8KDG91dHB1dF9lbmRlZBgMIAEoCzIXLnNhbmRib3gudjEuT3V0cHV0RW5kZWRIAEIHCgVldmVudCKPAgoET3BlbhIKCgJpZBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEhEKCXdvcmtzcGFjZRgEIAEoCRInCgRtb2RlGAUgASgOMhkuc2FuZGJveC52MS5Xb3Jrc3BhY2VNb2RlEg8KB2NvbW1hbmQYBiADKAkSNgoLZW52aXJvbm1lbnQYByADKAsyIS5zYW5kYm94LnYxLk9wZW4uRW52aXJvbm1lbnRFbnRyeRIoCglpc29sYXRpb24YCCABKAsyFS5zYW5kYm94LnYxLklzb2xhdGlvbhoyChBFbnZpcm9ubWVudEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwQEKCUlzb2xhdGlvbhIOCgZtZW1vcnkYASABKAQSDAoEY3B1cxgCIAEoARIMCgRwaWRzGAMgASgNEhIKCnRpbWVvdXRfbXMYBCABKAQSDAoEcGFzcxgFIAMoCRI1Cgh0b2xlcmF0ZRgGIAMoCzIjLnNhbmRib3gudjEuSXNvbGF0aW9uLlRvbGVyYXRlRW50cnkaLwoNVG9sZXJhdGVFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhUKA0FybRIOCgZ2YWx1ZXMYASADKAwiMwoHRGVsaXZlchIoCgVmaWxlcxgBIAMoCzIZLnNhbmRib3gudjEuRGVsaXZlcmVkRmlsZSJCCg1EZWxpdmVyZWRGaWxlEhIKCmNyZWRlbnRpYWwYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb250ZW50GAMgASgMIgcKBVN0YXJ0IgoKCFN0ZGluRW5kIhYKBlNpZ25hbBIMCgRuYW1lGAEgASgJIggKBkZyZWV6ZSIICgZSZW1vdmUiCAoGQ2FuY2VsIg0KC091dHB1dFRha2VuIhsKBk9wZW5lZBIRCgl0b2xlcmF0ZWQYASADKAkiBwoFQXJtZWQiCwoJRGVsaXZlcmVkIgkKB1N0YXJ0ZWQiQQoGT3V0cHV0EigKBnN0cmVhbRgBIAEoDjIYLnNhbmRib3gudjEuT3V0cHV0U3RyZWFtEg0KBWNodW5rGAIgASgMIjoKBkV4aXRlZBIiCgRraW5kGAEgASgOMhQuc2FuZGJveC52MS5FeGl0S2luZBIMCgRjb2RlGAIgASgFIgwKClN0ZGluVGFrZW4iDQoLT3V0cHV0RW5kZWQiCAoGRnJvemVuIgkKB1JlbW92ZWQiRgoHRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEaGludBgDIAEoCRIOCgZkZXRhaWwYBCABKAkqdwoMRmluZGluZ1N0YXRlEh0KGUZJTkRJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJGSU5ESU5HX1NUQVRFX0dPT0QQARIZChVGSU5ESU5HX1NUQVRFX0xBQ0tJTkcQAhIVChFGSU5ESU5HX1NUQVRFX0JBRBADKoABCg1Xb3Jrc3BhY2VNb2RlEh4KGldPUktTUEFDRV9NT0RFX1VOU1BFQ0lGSUVEEAASHAoYV09SS1NQQUNFX01PREVfUkVBRF9PTkxZEAESGgoWV09SS1NQQUNFX01PREVfT1ZFUkxBWRACEhUKEVdPUktTUEFDRV9NT0RFX1JXEAMqYQoMT3V0cHV0U3RyZWFtEh0KGU9VVFBVVF9TVFJFQU1fVU5TUEVDSUZJRUQQABIYChRPVVRQVVRfU1RSRUFNX1NURE9VVBABEhgKFE9VVFBVVF9TVFJFQU1fU1RERVJSEAIqlAEKCEV4aXRLaW5kEhkKFUVYSVRfS0lORF9VTlNQRUNJRklFRBAAEhQKEEVYSVRfS0lORF9FWElURUQQARIVChFFWElUX0tJTkRfVElNRU9VVBACEhEKDUVYSVRfS0lORF9PT00QAxIXChNFWElUX0tJTkRfQ0FOQ0VMTEVEEAQSFAoQRVhJVF9LSU5EX0tJTExFRBAFMpYBCg5TYW5kYm94U2VydmljZRI8CgVQcm9iZRIYLnNhbmRib3gudjEuUHJvYmVSZXF1ZXN0Ghkuc2FuZGJveC52MS5Qcm9iZVJlc3BvbnNlEkYKB1NhbmRib3gSGi5zYW5kYm94LnYxLlNhbmRib3hSZXF1ZXN0Ghsuc2FuZGJveC52MS5TYW5kYm94UmVzcG9uc2UoATABYgZwcm90bzM");
+  fileDesc("ChhzYW5kYm94L3YxL3NhbmRib3gucHJvdG8SCnNhbmRib3gudjEiDgoMUHJvYmVSZXF1ZXN0ImoKDVByb2JlUmVzcG9uc2USDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNEiUKCGZpbmRpbmdzGAQgAygLMhMuc2FuZGJveC52MS5GaW5kaW5nIl8KB0ZpbmRpbmcSDAoEbmFtZRgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLnNhbmRib3gudjEuRmluZGluZ1N0YXRlEg0KBWZvdW5kGAMgASgJEg4KBnJlbWVkeRgEIAEoCSKuAwoOU2FuZGJveFJlcXVlc3QSIAoEb3BlbhgBIAEoCzIQLnNhbmRib3gudjEuT3BlbkgAEh4KA2FybRgCIAEoCzIPLnNhbmRib3gudjEuQXJtSAASJgoHZGVsaXZlchgDIAEoCzITLnNhbmRib3gudjEuRGVsaXZlckgAEiIKBXN0YXJ0GAQgASgLMhEuc2FuZGJveC52MS5TdGFydEgAEg8KBXN0ZGluGAUgASgMSAASKQoJc3RkaW5fZW5kGAYgASgLMhQuc2FuZGJveC52MS5TdGRpbkVuZEgAEiQKBnNpZ25hbBgHIAEoCzISLnNhbmRib3gudjEuU2lnbmFsSAASJAoGZnJlZXplGAggASgLMhIuc2FuZGJveC52MS5GcmVlemVIABIkCgZyZW1vdmUYCSABKAsyEi5zYW5kYm94LnYxLlJlbW92ZUgAEiQKBmNhbmNlbBgKIAEoCzISLnNhbmRib3gudjEuQ2FuY2VsSAASLwoMb3V0cHV0X3Rha2VuGAsgASgLMhcuc2FuZGJveC52MS5PdXRwdXRUYWtlbkgAQgkKB2NvbW1hbmQihgQKD1NhbmRib3hSZXNwb25zZRIkCgZvcGVuZWQYASABKAsyEi5zYW5kYm94LnYxLk9wZW5lZEgAEiIKBWFybWVkGAIgASgLMhEuc2FuZGJveC52MS5Bcm1lZEgAEioKCWRlbGl2ZXJlZBgDIAEoCzIVLnNhbmRib3gudjEuRGVsaXZlcmVkSAASJgoHc3RhcnRlZBgEIAEoCzITLnNhbmRib3gudjEuU3RhcnRlZEgAEiQKBm91dHB1dBgFIAEoCzISLnNhbmRib3gudjEuT3V0cHV0SAASJAoGZXhpdGVkGAYgASgLMhIuc2FuZGJveC52MS5FeGl0ZWRIABIkCgZmcm96ZW4YByABKAsyEi5zYW5kYm94LnYxLkZyb3plbkgAEiYKB3JlbW92ZWQYCCABKAsyEy5zYW5kYm94LnYxLlJlbW92ZWRIABImCgdmYWlsdXJlGAkgASgLMhMuc2FuZGJveC52MS5GYWlsdXJlSAASKgoLcnVuX2ZhaWx1cmUYCiABKAsyEy5zYW5kYm94LnYxLkZhaWx1cmVIABItCgtzdGRpbl90YWtlbhgLIAEoCzIWLnNhbmRib3gudjEuU3RkaW5UYWtlbkgAEi8KDG91dHB1dF9lbmRlZBgMIAEoCzIXLnNhbmRib3gudjEuT3V0cHV0RW5kZWRIAEIHCgVldmVudCK1AgoET3BlbhIKCgJpZBgBIAEoCRILCgN1aWQYAiABKA0SCwoDZ2lkGAMgASgNEhEKCXdvcmtzcGFjZRgEIAEoCRInCgRtb2RlGAUgASgOMhkuc2FuZGJveC52MS5Xb3Jrc3BhY2VNb2RlEg8KB2NvbW1hbmQYBiADKAkSNgoLZW52aXJvbm1lbnQYByADKAsyIS5zYW5kYm94LnYxLk9wZW4uRW52aXJvbm1lbnRFbnRyeRIoCglpc29sYXRpb24YCCABKAsyFS5zYW5kYm94LnYxLklzb2xhdGlvbhIkCgduZXR3b3JrGAkgASgLMhMuc2FuZGJveC52MS5OZXR3b3JrGjIKEEVudmlyb25tZW50RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLiAQoJSXNvbGF0aW9uEg4KBm1lbW9yeRgBIAEoBBIMCgRjcHVzGAIgASgBEgwKBHBpZHMYAyABKA0SEgoKdGltZW91dF9tcxgEIAEoBBIMCgRwYXNzGAUgAygJEjUKCHRvbGVyYXRlGAYgAygLMiMuc2FuZGJveC52MS5Jc29sYXRpb24uVG9sZXJhdGVFbnRyeRINCgVpbWFnZRgHIAEoCRIQCghydW50aW1lcxgIIAMoCRovCg1Ub2xlcmF0ZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSwoHTmV0d29yaxIuCgllbmRwb2ludHMYASADKAsyGy5zYW5kYm94LnYxLk5ldHdvcmtFbmRwb2ludBIQCghvYnNlcnZlZBgCIAEoCCItCg9OZXR3b3JrRW5kcG9pbnQSDAoEaG9zdBgBIAEoCRIMCgRwb3J0GAIgASgNIhUKA0FybRIOCgZ2YWx1ZXMYASADKAwiMwoHRGVsaXZlchIoCgVmaWxlcxgBIAMoCzIZLnNhbmRib3gudjEuRGVsaXZlcmVkRmlsZSJCCg1EZWxpdmVyZWRGaWxlEhIKCmNyZWRlbnRpYWwYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb250ZW50GAMgASgMIgcKBVN0YXJ0IgoKCFN0ZGluRW5kIhYKBlNpZ25hbBIMCgRuYW1lGAEgASgJIggKBkZyZWV6ZSIICgZSZW1vdmUiCAoGQ2FuY2VsIg0KC091dHB1dFRha2VuIhsKBk9wZW5lZBIRCgl0b2xlcmF0ZWQYASADKAkiBwoFQXJtZWQiCwoJRGVsaXZlcmVkIgkKB1N0YXJ0ZWQiQQoGT3V0cHV0EigKBnN0cmVhbRgBIAEoDjIYLnNhbmRib3gudjEuT3V0cHV0U3RyZWFtEg0KBWNodW5rGAIgASgMImQKBkV4aXRlZBIiCgRraW5kGAEgASgOMhQuc2FuZGJveC52MS5FeGl0S2luZBIMCgRjb2RlGAIgASgFEhgKC3BlYWtfbWVtb3J5GAMgASgESACIAQFCDgoMX3BlYWtfbWVtb3J5IgwKClN0ZGluVGFrZW4iDQoLT3V0cHV0RW5kZWQiCAoGRnJvemVuIgkKB1JlbW92ZWQiRgoHRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEaGludBgDIAEoCRIOCgZkZXRhaWwYBCABKAkqdwoMRmluZGluZ1N0YXRlEh0KGUZJTkRJTkdfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJGSU5ESU5HX1NUQVRFX0dPT0QQARIZChVGSU5ESU5HX1NUQVRFX0xBQ0tJTkcQAhIVChFGSU5ESU5HX1NUQVRFX0JBRBADKoABCg1Xb3Jrc3BhY2VNb2RlEh4KGldPUktTUEFDRV9NT0RFX1VOU1BFQ0lGSUVEEAASHAoYV09SS1NQQUNFX01PREVfUkVBRF9PTkxZEAESGgoWV09SS1NQQUNFX01PREVfT1ZFUkxBWRACEhUKEVdPUktTUEFDRV9NT0RFX1JXEAMqYQoMT3V0cHV0U3RyZWFtEh0KGU9VVFBVVF9TVFJFQU1fVU5TUEVDSUZJRUQQABIYChRPVVRQVVRfU1RSRUFNX1NURE9VVBABEhgKFE9VVFBVVF9TVFJFQU1fU1RERVJSEAIqlAEKCEV4aXRLaW5kEhkKFUVYSVRfS0lORF9VTlNQRUNJRklFRBAAEhQKEEVYSVRfS0lORF9FWElURUQQARIVChFFWElUX0tJTkRfVElNRU9VVBACEhEKDUVYSVRfS0lORF9PT00QAxIXChNFWElUX0tJTkRfQ0FOQ0VMTEVEEAQSFAoQRVhJVF9LSU5EX0tJTExFRBAFMpYBCg5TYW5kYm94U2VydmljZRI8CgVQcm9iZRIYLnNhbmRib3gudjEuUHJvYmVSZXF1ZXN0Ghkuc2FuZGJveC52MS5Qcm9iZVJlc3BvbnNlEkYKB1NhbmRib3gSGi5zYW5kYm94LnYxLlNhbmRib3hSZXF1ZXN0Ghsuc2FuZGJveC52MS5TYW5kYm94UmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * @generated from message sandbox.v1.ProbeRequest
@@ -335,6 +335,11 @@ export type Open = Message<"sandbox.v1.Open"> & {
    * @generated from field: sandbox.v1.Isolation isolation = 8;
    */
   isolation?: Isolation | undefined;
+
+  /**
+   * @generated from field: sandbox.v1.Network network = 9;
+   */
+  network?: Network | undefined;
 };
 
 /**
@@ -383,6 +388,20 @@ export type Isolation = Message<"sandbox.v1.Isolation"> & {
    * @generated from field: map<string, string> tolerate = 6;
    */
   tolerate: { [key: string]: string };
+
+  /**
+   * A root file system by its digest; empty: the host's toolchain, read-only.
+   *
+   * @generated from field: string image = 7;
+   */
+  image: string;
+
+  /**
+   * The runtimes that may run this job; empty: whichever the host has chosen.
+   *
+   * @generated from field: repeated string runtimes = 8;
+   */
+  runtimes: string[];
 };
 
 /**
@@ -391,6 +410,56 @@ export type Isolation = Message<"sandbox.v1.Isolation"> & {
  */
 export const IsolationSchema: GenMessage<Isolation> = /*@__PURE__*/
   messageDesc(file_sandbox_v1_sandbox, 6);
+
+/**
+ * Where a job may go. Left out of a plan: nowhere.
+ *
+ * @generated from message sandbox.v1.Network
+ */
+export type Network = Message<"sandbox.v1.Network"> & {
+  /**
+   * @generated from field: repeated sandbox.v1.NetworkEndpoint endpoints = 1;
+   */
+  endpoints: NetworkEndpoint[];
+
+  /**
+   * What is not listed is let through too, and recorded.
+   *
+   * @generated from field: bool observed = 2;
+   */
+  observed: boolean;
+};
+
+/**
+ * Describes the message sandbox.v1.Network.
+ * Use `create(NetworkSchema)` to create a new message.
+ */
+export const NetworkSchema: GenMessage<Network> = /*@__PURE__*/
+  messageDesc(file_sandbox_v1_sandbox, 7);
+
+/**
+ * @generated from message sandbox.v1.NetworkEndpoint
+ */
+export type NetworkEndpoint = Message<"sandbox.v1.NetworkEndpoint"> & {
+  /**
+   * A name in lower case, in which a `*` stands for exactly one whole label, or an address.
+   *
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+};
+
+/**
+ * Describes the message sandbox.v1.NetworkEndpoint.
+ * Use `create(NetworkEndpointSchema)` to create a new message.
+ */
+export const NetworkEndpointSchema: GenMessage<NetworkEndpoint> = /*@__PURE__*/
+  messageDesc(file_sandbox_v1_sandbox, 8);
 
 /**
  * @generated from message sandbox.v1.Arm
@@ -407,7 +476,7 @@ export type Arm = Message<"sandbox.v1.Arm"> & {
  * Use `create(ArmSchema)` to create a new message.
  */
 export const ArmSchema: GenMessage<Arm> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 7);
+  messageDesc(file_sandbox_v1_sandbox, 9);
 
 /**
  * @generated from message sandbox.v1.Deliver
@@ -424,7 +493,7 @@ export type Deliver = Message<"sandbox.v1.Deliver"> & {
  * Use `create(DeliverSchema)` to create a new message.
  */
 export const DeliverSchema: GenMessage<Deliver> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 8);
+  messageDesc(file_sandbox_v1_sandbox, 10);
 
 /**
  * A file at /run/mayfly/credentials/CREDENTIAL/NAME.
@@ -453,7 +522,7 @@ export type DeliveredFile = Message<"sandbox.v1.DeliveredFile"> & {
  * Use `create(DeliveredFileSchema)` to create a new message.
  */
 export const DeliveredFileSchema: GenMessage<DeliveredFile> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 9);
+  messageDesc(file_sandbox_v1_sandbox, 11);
 
 /**
  * @generated from message sandbox.v1.Start
@@ -466,7 +535,7 @@ export type Start = Message<"sandbox.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 10);
+  messageDesc(file_sandbox_v1_sandbox, 12);
 
 /**
  * @generated from message sandbox.v1.StdinEnd
@@ -479,7 +548,7 @@ export type StdinEnd = Message<"sandbox.v1.StdinEnd"> & {
  * Use `create(StdinEndSchema)` to create a new message.
  */
 export const StdinEndSchema: GenMessage<StdinEnd> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 11);
+  messageDesc(file_sandbox_v1_sandbox, 13);
 
 /**
  * @generated from message sandbox.v1.Signal
@@ -496,7 +565,7 @@ export type Signal = Message<"sandbox.v1.Signal"> & {
  * Use `create(SignalSchema)` to create a new message.
  */
 export const SignalSchema: GenMessage<Signal> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 12);
+  messageDesc(file_sandbox_v1_sandbox, 14);
 
 /**
  * @generated from message sandbox.v1.Freeze
@@ -509,7 +578,7 @@ export type Freeze = Message<"sandbox.v1.Freeze"> & {
  * Use `create(FreezeSchema)` to create a new message.
  */
 export const FreezeSchema: GenMessage<Freeze> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 13);
+  messageDesc(file_sandbox_v1_sandbox, 15);
 
 /**
  * @generated from message sandbox.v1.Remove
@@ -522,7 +591,7 @@ export type Remove = Message<"sandbox.v1.Remove"> & {
  * Use `create(RemoveSchema)` to create a new message.
  */
 export const RemoveSchema: GenMessage<Remove> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 14);
+  messageDesc(file_sandbox_v1_sandbox, 16);
 
 /**
  * @generated from message sandbox.v1.Cancel
@@ -535,7 +604,7 @@ export type Cancel = Message<"sandbox.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 15);
+  messageDesc(file_sandbox_v1_sandbox, 17);
 
 /**
  * @generated from message sandbox.v1.OutputTaken
@@ -548,7 +617,7 @@ export type OutputTaken = Message<"sandbox.v1.OutputTaken"> & {
  * Use `create(OutputTakenSchema)` to create a new message.
  */
 export const OutputTakenSchema: GenMessage<OutputTaken> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 16);
+  messageDesc(file_sandbox_v1_sandbox, 18);
 
 /**
  * @generated from message sandbox.v1.Opened
@@ -567,7 +636,7 @@ export type Opened = Message<"sandbox.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 17);
+  messageDesc(file_sandbox_v1_sandbox, 19);
 
 /**
  * @generated from message sandbox.v1.Armed
@@ -580,7 +649,7 @@ export type Armed = Message<"sandbox.v1.Armed"> & {
  * Use `create(ArmedSchema)` to create a new message.
  */
 export const ArmedSchema: GenMessage<Armed> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 18);
+  messageDesc(file_sandbox_v1_sandbox, 20);
 
 /**
  * @generated from message sandbox.v1.Delivered
@@ -593,7 +662,7 @@ export type Delivered = Message<"sandbox.v1.Delivered"> & {
  * Use `create(DeliveredSchema)` to create a new message.
  */
 export const DeliveredSchema: GenMessage<Delivered> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 19);
+  messageDesc(file_sandbox_v1_sandbox, 21);
 
 /**
  * @generated from message sandbox.v1.Started
@@ -606,7 +675,7 @@ export type Started = Message<"sandbox.v1.Started"> & {
  * Use `create(StartedSchema)` to create a new message.
  */
 export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 20);
+  messageDesc(file_sandbox_v1_sandbox, 22);
 
 /**
  * @generated from message sandbox.v1.Output
@@ -628,7 +697,7 @@ export type Output = Message<"sandbox.v1.Output"> & {
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 21);
+  messageDesc(file_sandbox_v1_sandbox, 23);
 
 /**
  * @generated from message sandbox.v1.Exited
@@ -643,6 +712,13 @@ export type Exited = Message<"sandbox.v1.Exited"> & {
    * @generated from field: int32 code = 2;
    */
   code: number;
+
+  /**
+   * The most memory that the job had at one moment, in bytes; left out where this host does not say.
+   *
+   * @generated from field: optional uint64 peak_memory = 3;
+   */
+  peakMemory?: bigint | undefined;
 };
 
 /**
@@ -650,7 +726,7 @@ export type Exited = Message<"sandbox.v1.Exited"> & {
  * Use `create(ExitedSchema)` to create a new message.
  */
 export const ExitedSchema: GenMessage<Exited> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 22);
+  messageDesc(file_sandbox_v1_sandbox, 24);
 
 /**
  * @generated from message sandbox.v1.StdinTaken
@@ -663,7 +739,7 @@ export type StdinTaken = Message<"sandbox.v1.StdinTaken"> & {
  * Use `create(StdinTakenSchema)` to create a new message.
  */
 export const StdinTakenSchema: GenMessage<StdinTaken> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 23);
+  messageDesc(file_sandbox_v1_sandbox, 25);
 
 /**
  * @generated from message sandbox.v1.OutputEnded
@@ -676,7 +752,7 @@ export type OutputEnded = Message<"sandbox.v1.OutputEnded"> & {
  * Use `create(OutputEndedSchema)` to create a new message.
  */
 export const OutputEndedSchema: GenMessage<OutputEnded> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 24);
+  messageDesc(file_sandbox_v1_sandbox, 26);
 
 /**
  * @generated from message sandbox.v1.Frozen
@@ -689,7 +765,7 @@ export type Frozen = Message<"sandbox.v1.Frozen"> & {
  * Use `create(FrozenSchema)` to create a new message.
  */
 export const FrozenSchema: GenMessage<Frozen> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 25);
+  messageDesc(file_sandbox_v1_sandbox, 27);
 
 /**
  * @generated from message sandbox.v1.Removed
@@ -702,7 +778,7 @@ export type Removed = Message<"sandbox.v1.Removed"> & {
  * Use `create(RemovedSchema)` to create a new message.
  */
 export const RemovedSchema: GenMessage<Removed> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 26);
+  messageDesc(file_sandbox_v1_sandbox, 28);
 
 /**
  * @generated from message sandbox.v1.Failure
@@ -738,7 +814,7 @@ export type Failure = Message<"sandbox.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_sandbox_v1_sandbox, 27);
+  messageDesc(file_sandbox_v1_sandbox, 29);
 
 /**
  * @generated from enum sandbox.v1.FindingState

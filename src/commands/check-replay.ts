@@ -1,0 +1,85 @@
+import { AuditService } from "../api/gen/mayfly/v1/audit_pb.ts";
+import type { Config } from "../config.ts";
+import type { Delivery } from "../delivery/delivery.ts";
+import { duration } from "../duration.ts";
+import { BrokerError } from "../errors.ts";
+import { policyInvalid } from "../policy/problem.ts";
+import { Replay, type ReplayReport } from "../policy/replay.ts";
+import type { LoadCatalogue } from "../rooms.ts";
+import type { Isolation } from "../sandbox/sandbox.ts";
+import type { Duration, Instant } from "../time.ts";
+import { type Replayed, replayText } from "./check-replay-text.ts";
+import type { Io } from "./io.ts";
+import { print, printJson, say } from "./output.ts";
+import { reach } from "./reach.ts";
+import { RecordedPolicies } from "./recorded-policies.ts";
+import { newTally, recordedRequests } from "./requests.ts";
+import { readTemplates, roomsFrom } from "./templates.ts";
+
+export interface ReplayAsked {
+  readonly config: Config;
+  /** The templates that are to come. */
+  readonly folder: string;
+  /** `30d`. */
+  readonly span: string;
+  readonly flags: { readonly json?: boolean; readonly socket?: string };
+}
+
+/** As diff(1) says that two things differ; what cannot be compared at all exits as any other failure. */
+export const differs = 1;
+
+/**
+ * Decides the recorded requests of a span by the policy that decided them and by the templates of a folder, and lists what would come out
+ * otherwise. Exits with 1 where anything would newly be allowed, denied, widened or lengthened. Throws `policy-invalid`.
+ */
+export async function checkReplay(io: Io, types: LoadCatalogue, { config, folder, span, flags }: ReplayAsked): Promise<void> {
+  const since = io.clock.now() - spanOf(span);
+  const rooms = await roomsFrom(io, types, config);
+  const compiled = await readTemplates(io, types, { config, folder });
+  if (compiled.kind === "problems") throw policyInvalid(compiled.problems);
+  using client = reach(io, AuditService, "audit", flags);
+  const policies = new RecordedPolicies<Delivery, Isolation>(client.call, rooms);
+  const replay = new Replay({ next: compiled.policy, exceeds: rooms.isolation.exceeds });
+  const tally = newTally();
+  for await (const request of recordedRequests(client.call, { since, tally, heed: progressOn(io) }))
+    replay.add(request, await policies.of(request.policy));
+  const replayed = { span, since, policy: compiled.policy.digest, tally, failed: policies.failed, report: replay.report() };
+  if (flags.json === true) printJson(io, json(replayed));
+  else print(io, replayText(replayed));
+  if (matters(replayed.report)) io.exit(differs);
+}
+
+/** A flag's span, such as `30d`. Throws `usage`. */
+export function spanOf(text: string): Duration {
+  const parsed = duration.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new BrokerError("usage", `${JSON.stringify(text.slice(0, 40))} is no span of time`, { hint: "write 12h, 14d or 30d" });
+}
+
+/** A line for every twenty thousand entries; a short span says nothing. */
+export function progressOn(io: Io): (read: number, back: Instant) => void {
+  return (read, back) => {
+    if (read % 20_000 === 0) say(io, `mayfly: ${read} entries read, back to ${new Date(back).toISOString()}`);
+  };
+}
+
+function matters({ differences }: ReplayReport): boolean {
+  return differences.some(({ kind }) => ["newly-allowed", "newly-denied", "widened", "lengthened"].includes(kind));
+}
+
+function json({ since, policy, tally, failed, report }: Replayed): unknown {
+  const { differences, ...counts } = report;
+  const at = (time: Instant): string => new Date(time).toISOString();
+  return {
+    ok: !matters(report),
+    since: at(since),
+    policy,
+    ...counts,
+    ...tally,
+    notCompiled: Object.fromEntries(failed),
+    differences: differences.map(({ example: { id, time, before = null, after = null }, ...difference }) => ({
+      ...difference,
+      example: { id, time: at(time), before, after },
+    })),
+  };
+}

@@ -1,0 +1,122 @@
+import { z } from "zod";
+import type { Delivery } from "../delivery/delivery.ts";
+import { explained, explainText, traceText } from "../policy/explain.ts";
+import type { Decision, TemplateTrace } from "../policy/grant.ts";
+import { differsFrom } from "../policy/replay-request.ts";
+import { type RecordedRequest, unknownCommand } from "../policy/request.ts";
+import type { Isolation } from "../sandbox/sandbox.ts";
+import { eventOf, type Recorded } from "./recorded.ts";
+
+/** What can be said of a recorded request. */
+export type Again =
+  /** Nobody's identity is on record: it was refused before anybody believed who it was, or its claims were too long to keep. */
+  | { readonly kind: "nobody" }
+  /** Its policy cannot be had, or read, any more. */
+  | { readonly kind: "recorded"; readonly request: RecordedRequest; readonly why: string }
+  | {
+      readonly kind: "decided";
+      readonly request: RecordedRequest;
+      readonly decision: Decision<Delivery, Isolation>;
+      /** Of every template of that policy. */
+      readonly templates: readonly TemplateTrace[];
+    };
+
+const line = z.object({ line: z.string(), held: z.boolean(), expected: z.string(), found: z.string() });
+const trace = z.array(z.object({ template: z.string(), matched: z.boolean(), lines: z.array(line) }));
+const said = z.object({
+  message: z.string().optional(),
+  reason: z.string().optional(),
+  code: z.string().optional(),
+  policy: z.string().nullish(),
+  lastWord: z.string().nullish(),
+  trace: trace.catch([]).optional(),
+});
+
+/** For a person: what was recorded, whose it was, and what its policy says of it. */
+export function recordedText(entry: Recorded, again: Again): string {
+  const event = eventOf(said, entry) ?? {};
+  return [
+    ...outcomeLines(entry, event),
+    ...(again.kind === "nobody" ? [] : requestLines(again.request)),
+    ...(again.kind === "decided" ? decidedLines(again) : onlyRecorded(event, again)),
+  ].join("\n");
+}
+
+export function recordedJson(entry: Recorded, again: Again): unknown {
+  const event = eventOf(said, entry) ?? {};
+  const { index, time, kind } = entry;
+  const decided = again.kind === "decided";
+  return {
+    entry: { index, time: new Date(time).toISOString(), kind, event: entry.event },
+    identity: again.kind === "nobody" ? null : identityOf(again.request),
+    policy: event.policy ?? null,
+    decidedAgain: decided,
+    why: again.kind === "recorded" ? again.why : null,
+    asRecorded: decided ? agrees(again) : null,
+    decision: decided ? explained(again.decision) : null,
+    templates: decided ? again.templates : (event.trace ?? []),
+  };
+}
+
+function identityOf({ identity: { issuer, subject, workload, job, trust, claims } }: RecordedRequest): unknown {
+  return { issuer, subject, workload, job, trust, claims };
+}
+
+type Said = z.output<typeof said>;
+
+function outcomeLines({ kind, time, index }: Recorded, { message, reason, code, policy, lastWord }: Said): readonly string[] {
+  return [
+    kind === "denied"
+      ? `denied: ${message ?? ""}`
+      : `${kind === "observed" ? "observed, nothing was given: " : "granted: "}${reason ?? ""}`,
+    ...(code === undefined ? [] : [`  code    ${code}`]),
+    ...(typeof policy === "string" ? [`  policy  ${policy}`] : []),
+    ...(typeof lastWord === "string" ? [`  last word  ${lastWord}`] : []),
+    `  when    ${new Date(time).toISOString()}, entry ${index}`,
+  ];
+}
+
+function requestLines({ identity, asked, step }: RecordedRequest): readonly string[] {
+  const { issuer, subject, workload, job, trust, claims } = identity;
+  const wanted = asked === undefined ? "no certain template" : `template ${asked}`;
+  return [
+    "who asked:",
+    `  issuer    ${issuer}`,
+    `  subject   ${subject}`,
+    `  workload  ${workload}`,
+    `  job       ${job}`,
+    `  trust     ${trust}`,
+    ...Object.entries(claims).map(([claim, value]) => `  claim     ${claim} ${JSON.stringify(value)}`),
+    `  asked for ${wanted}${step === undefined ? "" : `, step ${step}`}`,
+  ];
+}
+
+function decidedLines(again: Extract<Again, { kind: "decided" }>): readonly string[] {
+  const { decision, templates } = again;
+  return [
+    agrees(again)
+      ? "decided again by the same policy:"
+      : "NOT AS RECORDED when decided again by the same policy (mayfly.yaml has changed, or there was a last word):",
+    explainText(decision.kind === "denied" ? { ...decision, trace: [] } : decision),
+    ...(decision.kind === "granted" && isUnknown(decision.command)
+      ? [`commands are not recorded: ${unknownCommand.join(" ")} stands for what was run`]
+      : []),
+    ...templates.map(traceText),
+  ];
+}
+
+function isUnknown(command: readonly string[]): boolean {
+  return command.length === unknownCommand.length && command.every((argument, index) => argument === unknownCommand[index]);
+}
+
+function onlyRecorded({ trace: templates = [] }: Said, again: Exclude<Again, { kind: "decided" }>): readonly string[] {
+  return [
+    ...(again.kind === "recorded" ? [`not decided again: ${again.why}`] : []),
+    ...(templates.length === 0 ? [] : ["as it was recorded then:", ...templates.map(traceText)]),
+  ];
+}
+
+/** What something else refused, or what hung on the command, cannot differ. */
+function agrees({ request, decision }: Extract<Again, { kind: "decided" }>): boolean {
+  return differsFrom(request, decision) === undefined;
+}

@@ -1,0 +1,200 @@
+import { accessSync, constants, existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { Command } from "commander";
+import { type Config, settings } from "../config.ts";
+import { BrokerError } from "../errors.ts";
+import { jsonSchemaOf, schemaKinds } from "../policy/schema.ts";
+import { templateName } from "../policy/template.ts";
+import type { LoadCatalogue } from "../rooms.ts";
+import { templateText, testText } from "./init-files.ts";
+import { type Snippet, snippets } from "./init-snippets.ts";
+import { type Found, fromRepository, fromToken, type RepositoryFlags } from "./init-subject.ts";
+import { systemFacts } from "./init-systems.ts";
+import type { Io } from "./io.ts";
+import { print, printJson, say } from "./output.ts";
+import { schemaSite } from "./schema.ts";
+import { usualIssuers, type WrittenIssuer } from "./stand-in-config.ts";
+import { configFlag, configFrom, type TemplateFlags } from "./templates.ts";
+
+interface InitFlags extends RepositoryFlags, TemplateFlags {
+  readonly issuer?: string;
+  readonly template?: string;
+  readonly owner?: string;
+  readonly tokenFile?: string;
+  readonly offline?: boolean;
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  $ mayfly init --id "$(gh api repos/acme/shop --jq .id)"
+  $ mayfly init ~/src/shop --ci gitlab --id 20 --out policy/templates
+  $ mayfly init --token-file token.jwt --template shop/deploy
+  $ mayfly init --id 519283746 --json | jq -r .snippet`;
+
+export function initCommand(io: Io, types: LoadCatalogue): Command {
+  return new Command("init")
+    .summary("a first template, its tests and the workflow's lines")
+    .description(
+      "Writes a template for the jobs of a repository, tests that pass, and the JSON Schemas that an editor completes from; prints what to add to the pipeline. Whose jobs they are is said by an id, or by an identity token of one of them. The template gives no credential until you add one. Runs nothing, and contacts nobody but the issuer of a token.",
+    )
+    .argument("[folder]", "the checkout of the repository (default: the current folder)")
+    .option("--id <id>", "the id of the repository, project or pipeline; without it, you are told how to find it")
+    .option("--ci <system>", "the CI system: github, gitlab, ... (default: the one whose files are there)")
+    .option("--token-file <file|->", "an identity token of such a job instead, from a file or from stdin")
+    .option("--offline", "with --token-file: fetch no keys, and leave the signature unchecked")
+    .option("--issuer <name>", "the issuer's name in mayfly.yaml (default: the only one of that CI system)")
+    .option("--template <name>", "what to call it, such as deploy or shop/deploy (default: the repository's name)")
+    .option("--owner <team>", "who answers for it (default: the repository's owner)")
+    .option("--out <folder>", "the templates (default: those of mayfly.yaml where you may write, else ./templates)")
+    .option("--force", "write over files that are there")
+    .option(...configFlag)
+    .option("--json", "print what was made as JSON")
+    .addHelpText("after", examples)
+    .action((folder: string | undefined, flags: InitFlags) => init(io, types, folder, flags));
+}
+
+async function init(io: Io, types: LoadCatalogue, folder: string | undefined, flags: InitFlags): Promise<void> {
+  const config = configAtHand(io, flags);
+  const found = await find(io, config, folder, flags);
+  const issuer = issuerOf(config, found, flags.issuer);
+  const name = nameOf(found, flags.template);
+  const out = outOf(io, config, flags.out);
+  const owner = flags.owner ?? found.subject.repository?.split("/")[0] ?? "unknown";
+  const files = await write(io, types, { config, found, issuer, name, owner, out, force: flags.force === true });
+  const branch = found.subject.branch.replace(/^refs\/(?:heads|tags)\//, "");
+  const snippet = snippets[found.preset]({ template: name, audience: issuer.audience, branch });
+  report(io, { name, out, files, issuer, snippet }, flags.json === true);
+}
+
+/** Undefined on a developer's laptop, where there is none and none was named. */
+function configAtHand(io: Io, flags: TemplateFlags): Config | undefined {
+  const there = flags.config !== undefined || existsSync(settings(io.env).config);
+  return there ? configFrom(io, flags) : undefined;
+}
+
+function find(io: Io, config: Config | undefined, folder: string | undefined, flags: InitFlags): Promise<Found> | Found {
+  const { tokenFile: file, offline } = flags;
+  if (file === undefined) return fromRepository(resolve(io.cwd, folder ?? "."), flags);
+  // Whose token is believed stands in mayfly.yaml alone; without one, this says so.
+  return fromToken(io, config ?? configFrom(io, flags), { file, offline: offline === true });
+}
+
+interface ChosenIssuer {
+  readonly name: string;
+  readonly audience: string;
+  /** What to add to mayfly.yaml; undefined where it has the issuer. */
+  readonly missing: WrittenIssuer | undefined;
+}
+
+function issuerOf(config: Config | undefined, { preset, issuer }: Found, asked: string | undefined): ChosenIssuer {
+  const fitting = Object.entries(config?.issuers ?? {}).filter(([, one]) => one.preset === preset);
+  const wanted = issuer ?? asked;
+  const [only, second] = fitting.filter(([name]) => wanted === undefined || name === wanted);
+  if (second !== undefined)
+    throw new BrokerError(
+      "usage",
+      `mayfly.yaml has several issuers of ${preset}: ${fitting.map(([name]) => name).join(", ")}`,
+      {
+        hint: "name one with --issuer",
+      },
+    );
+  if (only !== undefined) return { name: only[0], audience: only[1].audience, missing: undefined };
+  const missing = usualIssuers[preset];
+  return { name: wanted ?? preset, audience: String(missing["audience"]), missing };
+}
+
+function nameOf({ subject }: Found, asked: string | undefined): string {
+  const usual = subject.repository
+    ?.split("/")
+    .at(-1)
+    ?.toLowerCase()
+    .replaceAll(/[^a-z0-9_-]+/g, "-")
+    .replace(/^[_-]+/, "");
+  const name = templateName.safeParse(asked ?? (usual === undefined || usual === "" ? "deploy" : usual));
+  if (name.success) return name.data;
+  throw new BrokerError("usage", `--template: ${name.error.issues[0]?.message ?? "not a template's name"}`);
+}
+
+function outOf(io: Io, config: Config | undefined, asked: string | undefined): string {
+  if (asked !== undefined) return resolve(io.cwd, asked);
+  const here = resolve(io.cwd, "templates");
+  if (config === undefined) return here;
+  try {
+    accessSync(config.templates, constants.W_OK);
+    return config.templates;
+  } catch {
+    return here;
+  }
+}
+
+interface Writing {
+  readonly config: Config | undefined;
+  readonly found: Found;
+  readonly issuer: ChosenIssuer;
+  readonly name: string;
+  readonly owner: string;
+  readonly out: string;
+  readonly force: boolean;
+}
+
+/** Everything or nothing is there before: no file is written where one of them would be overwritten. */
+async function write(
+  io: Io,
+  types: LoadCatalogue,
+  { config, found, issuer, name, owner, out, force }: Writing,
+): Promise<readonly string[]> {
+  const { preset, subject } = found;
+  const path = join(out, name);
+  const providers = Object.fromEntries(Object.entries(config?.providers ?? {}).map(([key, { type }]) => [key, type]));
+  const schemas = relative(dirname(path), join(out, ".schema"));
+  const first = { name, issuer: issuer.name, owner, facts: systemFacts[preset], subject, providers, schemas };
+  const own = [
+    [`${path}.yaml`, templateText(first)],
+    [`${path}.test.yaml`, testText(first)],
+  ] as const;
+  const taken = own.find(([file]) => existsSync(file));
+  if (taken !== undefined && !force)
+    throw new BrokerError("usage", `${taken[0]} is there already`, {
+      hint: "choose another name with --template, or write over it with --force",
+    });
+  const site = await schemaSite(io, types, issuer.missing === undefined ? config : undefined);
+  const shared = schemaKinds.map(
+    (kind) => [join(out, ".schema", `${kind}.schema.json`), `${JSON.stringify(jsonSchemaOf(kind, site), null, 2)}\n`] as const,
+  );
+  for (const [file, text] of [...own, ...shared]) await writeNew(file, text);
+  return own.map(([file]) => file);
+}
+
+/** Others may read them and only their owner write: the broker takes no templates that others can write to. */
+async function writeNew(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  await writeFile(file, text, { mode: 0o644 });
+}
+
+interface Made {
+  readonly name: string;
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly issuer: ChosenIssuer;
+  readonly snippet: Snippet;
+}
+
+/** The pipeline's lines are the data; the rest is said to a person. */
+function report(io: Io, { name, out, files, issuer, snippet }: Made, json: boolean): void {
+  const { place, text } = snippet;
+  const lacking = issuer.missing === undefined ? null : { issuers: { [issuer.name]: issuer.missing } };
+  if (json) return printJson(io, { template: name, issuer: issuer.name, files, place, snippet: text, mayfly_yaml: lacking });
+  for (const file of files) say(io, `wrote ${relative(io.cwd, file) || file}`);
+  if (lacking !== null) {
+    say(io, "mayfly.yaml needs this issuer, with what is its own where example.com or zeros stand:");
+    say(io, `  issuers:\n    ${issuer.name}: ${JSON.stringify(issuer.missing)}`);
+  }
+  const where = relative(io.cwd, out) || ".";
+  say(io, `next: mayfly check --strict --test ${where}`);
+  say(io, `and for ${place}:`);
+  print(io, text);
+}

@@ -1,0 +1,44 @@
+import { Argument, Command } from "commander";
+import type { Config } from "../config.ts";
+import type { Rooms } from "../policy/rooms.ts";
+import { jsonSchemaOf, type SchemaKind, type SchemaSite, schemaKinds } from "../policy/schema.ts";
+import type { LoadCatalogue } from "../rooms.ts";
+import type { Io } from "./io.ts";
+import { printJson } from "./output.ts";
+import { standInConfig, usualIssuers } from "./stand-in-config.ts";
+import { configFrom, roomsFrom, type TemplateFlags } from "./templates.ts";
+
+const examples = `
+Examples:
+  $ mayfly schema template > template.schema.json
+  $ mayfly schema template --config deploy/mayfly.yaml > .schema/template.schema.json
+  $ mayfly schema test | jq '."properties" | keys'
+
+An editor that reads a file's first line completes its keys:
+  # yaml-language-server: $schema=.schema/template.schema.json`;
+
+export function schemaCommand(io: Io, types: LoadCatalogue): Command {
+  const kind = new Argument("[kind]", "which kind of file").choices(schemaKinds).default("template");
+  return new Command("schema")
+    .summary("the JSON Schema of templates, for editors")
+    .description(
+      "Prints the JSON Schema (draft 2020-12) of a template, of bounds.yaml, of a network set or of policy tests. With --config, only the issuers and providers of that mayfly.yaml fit, and each provider's own options are completed. Contacts nobody.",
+    )
+    .addArgument(kind)
+    .option("--config <file>", "mayfly.yaml, whose issuers and providers templates may name (default: any)")
+    .addHelpText("after", examples)
+    .action(async (asked: SchemaKind, flags: TemplateFlags) => {
+      const config = flags.config === undefined ? undefined : configFrom(io, flags);
+      printJson(io, jsonSchemaOf(asked, await schemaSite(io, types, config)));
+    });
+}
+
+/** Without a mayfly.yaml, every kind of CI system is completed, and no name of an issuer or provider is known. */
+export async function schemaSite(io: Io, types: LoadCatalogue, config: Config | undefined): Promise<SchemaSite> {
+  const rooms = await roomsFrom(io, types, config ?? standInConfig(usualIssuers));
+  return { ...wordsOf(rooms), named: config !== undefined };
+}
+
+function wordsOf<D, I>({ issuers = new Map(), providers, delivery, isolation }: Rooms<D, I>): Omit<SchemaSite, "named"> {
+  return { issuers, providers, delivery, isolation };
+}

@@ -1,0 +1,59 @@
+import type { Path } from "./document.ts";
+
+/** One entry of `for_each`, or none of them. */
+export type Variables = Readonly<Record<string, string>>;
+
+const spelling = /\{each\.([a-z0-9][a-z0-9_-]*)\}/g;
+
+/** Whether anything in it looks like an `{each.…}`, in a key too. */
+export function mentionsEach(value: unknown): boolean {
+  if (typeof value === "string") return looksFilled.test(value);
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(mentionsEach);
+  return Object.entries(value).some(([key, item]: [string, unknown]) => looksFilled.test(key) || mentionsEach(item));
+}
+
+const looksFilled = /\{\s*each\b[^}]*\}?/i;
+
+/** With each `{each.NAME}` in a text replaced; those that were are added to `used`. What no variable fills stays as it is. */
+export function fillEach(value: unknown, variables: Variables, used: Set<string>): unknown {
+  if (Object.keys(variables).length === 0) return value;
+  if (typeof value === "string") return fillText(value, variables, used);
+  if (Array.isArray(value)) return value.map((item: unknown) => fillEach(item, variables, used));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]: [string, unknown]) => [key, fillEach(item, variables, used)]),
+  );
+}
+
+/** No value holds a brace, so what was put in is never read again. */
+function fillText(text: string, variables: Variables, used: Set<string>): string {
+  if (!text.includes("{each.")) return text;
+  return text.replaceAll(spelling, (whole, name: string) => {
+    if (!Object.hasOwn(variables, name)) return whole;
+    used.add(name);
+    return variables[name] ?? whole;
+  });
+}
+
+export interface Unfilled {
+  readonly path: Path;
+  /** `each.account` as it is spelled there, or the whole key. */
+  readonly spelled: string;
+}
+
+/** Where an `{each.…}` is left, also one that is misspelled or stands in a key: it would be taken for what it says. */
+export function unfilledIn(value: unknown, path: Path = []): readonly Unfilled[] {
+  if (typeof value === "string") return unfilledText(value, path);
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap((item: unknown, index) => unfilledIn(item, [...path, index]));
+  return Object.entries(value).flatMap(([key, item]: [string, unknown]) => [
+    ...unfilledText(key, [...path, key]),
+    ...unfilledIn(item, [...path, key]),
+  ]);
+}
+
+function unfilledText(text: string, path: Path): readonly Unfilled[] {
+  const [found] = looksFilled.exec(text) ?? [];
+  return found === undefined ? [] : [{ path, spelled: found }];
+}

@@ -1,0 +1,178 @@
+import { closedValues, refForms } from "./claim-values.ts";
+import { contradictions } from "./contradiction.ts";
+import type { Finding, Linted, Rule } from "./rule.ts";
+import { scopeTexts } from "./scope-view.ts";
+import { isLiteral, type PlacedLine, patternText, presetIs } from "./who-view.ts";
+import { slipOf } from "./words.ts";
+
+/** Whether the lines of `who` say what their author meant. */
+export const claimRules: readonly Rule[] = [
+  {
+    name: "misspelt-claim",
+    level: "error",
+    says: "The issuer's tokens never have such a claim, and have one that is spelt nearly so: no job can match.",
+    fix: "write the claim as the issuer does",
+    check: (linted) => foreignClaims(linted, (near) => near !== undefined),
+  },
+  {
+    name: "unknown-claim",
+    level: "advice",
+    says: "No token of this issuer is known to have the claim, and without it no job can match.",
+    fix: "look at a token's claims (`mayfly explain --token`); where the vendor added the claim since, accept this",
+    check: (linted) => foreignClaims(linted, (near) => near === undefined),
+  },
+  {
+    name: "misspelt-value",
+    level: "risk",
+    says: "The claim has a few fixed values, and this is nearly one of them: asked for it matches nobody, and under `not` it keeps nobody out.",
+    fix: "write the value as the issuer does",
+    check: misspeltValues,
+  },
+  {
+    name: "boolean-or-text",
+    level: "error",
+    says: "The issuer sends this claim as text where the template has a boolean, or the other way round, and those are never equal.",
+    fix: 'write true and false with quotes for GitHub, GitLab and Forgejo ("true"), and without them where the claim is a boolean',
+    check: booleanOrText,
+  },
+  {
+    name: "ref-shape",
+    level: "error",
+    says: "A ref is written in another form than the issuer sends it in (`refs/heads/main` or `main`), so that it never matches and, under `not`, keeps nobody out.",
+    fix: "write the ref as the issuer does",
+    check: refShapes,
+  },
+  {
+    name: "uuid-shape",
+    level: "risk",
+    says: "A UUID is written otherwise than CI systems send it: in capital letters, or without the braces that Bitbucket has.",
+    fix: "write it in lower case, and for Bitbucket in braces",
+    check: uuidShapes,
+  },
+  {
+    name: "lookalike-letters",
+    level: "risk",
+    says: "A value holds invisible characters, or Cyrillic or Greek letters among Latin ones: what is read is not what is matched.",
+    fix: "type the value anew",
+    check: lookalikes,
+  },
+  {
+    name: "never-matches",
+    level: "error",
+    says: "Two lines contradict each other, so that no job can ever match.",
+    fix: "take one of them out",
+    check: (linted) => contradictions(linted),
+  },
+  {
+    name: "idle-line",
+    level: "advice",
+    says: "A `not` excludes only what another line of the same claim does not let in anyhow: it reads like protection, and is none.",
+    fix: "take it out, or let it exclude what could come",
+    check: idleLines,
+  },
+];
+
+const ours = ["issuer", "trust"];
+
+/** Under `not` and `absent` the language itself refuses them: there they would keep nobody out. */
+function foreignClaims(linted: Linted, wanted: (near: string | undefined) => boolean): readonly Finding[] {
+  const lists = linted.issuers.map(({ known }) => known);
+  if (lists.length === 0 || lists.includes(undefined)) return [];
+  const known = lists.flatMap((list) => list ?? []);
+  return linted.lines
+    .filter(({ kind, claim }) => kind === "claim" && !ours.includes(claim) && !isKnown(claim, known))
+    .flatMap(({ claim, path }) => {
+      const near = slipOf(claim, known);
+      if (!wanted(near)) return [];
+      const message = `tokens of ${linted.issuers.map(({ preset }) => preset).join(" and ")} have no claim ${claim}`;
+      return [{ path, message, ...(near === undefined ? {} : { fix: `did you mean ${near}?` }) }];
+    });
+}
+
+export function isKnown(claim: string, known: readonly string[]): boolean {
+  return known.some((name) => (name.endsWith("*") ? claim.startsWith(name.slice(0, -1)) : claim === name));
+}
+
+function texts({ patterns }: PlacedLine): readonly string[] {
+  return patterns.map(patternText);
+}
+
+function misspeltValues(linted: Linted): readonly Finding[] {
+  return linted.lines.flatMap((line) => {
+    const values = linted.issuers.flatMap(({ preset }) => closedValues(preset, line.claim));
+    return texts(line).flatMap((text) => {
+      const near = slipOf(text, values);
+      const message = `${line.claim} is never known to be ${JSON.stringify(text)}`;
+      return near === undefined ? [] : [{ path: line.path, message, fix: `did you mean ${near}?` }];
+    });
+  });
+}
+
+/** Every claim of these is text, numbers apart. */
+const allText = ["github", "forgejo", "gitlab", "hcp-terraform", "bitbucket"];
+const booleans = ["oidc.circleci.com/ssh-rerun", "email_verified"];
+
+function booleanOrText(linted: Linted): readonly Finding[] {
+  const textOnly = linted.issuers.length > 0 && linted.issuers.every(({ preset }) => allText.includes(preset));
+  return linted.lines.flatMap(({ claim, patterns, path }) => {
+    const booleanAsked = patterns.some((pattern) => pattern.kind === "literal" && typeof pattern.value === "boolean");
+    if (booleanAsked && textOnly) return [{ path, message: `${claim} is text here`, fix: `write it in quotes: "true"` }];
+    const textAsked = patterns.some(
+      (pattern) => pattern.kind === "literal" && ["true", "false"].includes(String(pattern.value)),
+    );
+    if (!textAsked || booleanAsked || !booleans.includes(claim)) return [];
+    return [{ path, message: `${claim} is a boolean`, fix: "write it without quotes" }];
+  });
+}
+
+function refShapes(linted: Linted): readonly Finding[] {
+  return linted.lines.flatMap((line) => {
+    const forms = linted.issuers.map(({ preset }) => refForms(preset, line.claim));
+    const [form] = forms;
+    if (form === undefined || forms.some((other) => other !== form)) return [];
+    const wrong = texts(line).find((text) => !text.startsWith("*") && text.startsWith("refs/") !== (form === "full"));
+    const fix = form === "full" ? `write it as refs/heads/${wrong ?? ""}, or refs/tags/…` : "leave out 'refs/heads/'";
+    return wrong === undefined
+      ? []
+      : [{ path: line.path, message: `${line.claim} is never ${JSON.stringify(wrong)} here`, fix }];
+  });
+}
+
+const uuid = /^\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?$/i;
+
+function uuidShapes(linted: Linted): readonly Finding[] {
+  return linted.lines.flatMap((line) =>
+    texts(line)
+      .filter((text) => uuid.test(text))
+      .flatMap((text) => {
+        const bare = presetIs(linted, "bitbucket") && /Uuid$/.test(line.claim) && !text.startsWith("{");
+        if (bare) return [{ path: line.path, message: `${line.claim} is sent in braces`, fix: `write "{${text}}"` }];
+        return text === text.toLowerCase()
+          ? []
+          : [{ path: line.path, message: "a UUID in capital letters", fix: "write it in lower case" }];
+      }),
+  );
+}
+
+const invisible = /[\p{Cc}\p{Cf}\u2028\u2029\u3164]/u;
+const mixed = /(?=.*\p{Script=Latin})(?=.*[\p{Script=Cyrillic}\p{Script=Greek}])/u;
+
+function lookalikes(linted: Linted): readonly Finding[] {
+  const asked = linted.lines.flatMap((line) => [line.claim, ...texts(line)].map((text) => ({ path: line.path, text })));
+  const scopes = [...linted.template.credentials.keys()].flatMap((name) => scopeTexts(linted, name));
+  return [...asked, ...scopes].flatMap(({ path, text }) => {
+    if (invisible.test(text)) return [{ path, message: `an invisible character in ${JSON.stringify(text)}` }];
+    return mixed.test(text) ? [{ path, message: `letters of two alphabets in ${JSON.stringify(text)}` }] : [];
+  });
+}
+
+function idleLines({ template, lines }: Linted): readonly Finding[] {
+  const top = template.who.flatMap((line) => (line.kind === "claim" && line.patterns.every(isLiteral) ? [line] : []));
+  return lines.flatMap((line) => {
+    const asked = top.find(({ claim }) => claim === line.claim);
+    if (line.kind !== "not" || asked === undefined) return [];
+    const wanted = asked.patterns.map(patternText);
+    const idle = line.patterns.every((pattern) => isLiteral(pattern) && !wanted.includes(patternText(pattern)));
+    return idle ? [{ path: line.path, message: `${line.claim} is only ever ${wanted.join(" or ")}` }] : [];
+  });
+}

@@ -1,0 +1,83 @@
+import type { TemplateDocument } from "../document.ts";
+import type { Template } from "../policy.ts";
+import type { Problem } from "../problem.ts";
+import type { Rooms } from "../rooms.ts";
+import { idleAccepts } from "./accept.ts";
+import { wholePolicy } from "./policy-view.ts";
+import type { Finding, Linted, Rule } from "./rule.ts";
+import { rules } from "./rules.ts";
+import { runsOf } from "./run-view.ts";
+import { issuersOf, placedLines } from "./who-view.ts";
+
+/** One template in its final form, as it is written, and where in the files each part of it stands. */
+export interface Draft {
+  readonly template: Template<unknown, unknown>;
+  readonly written: Readonly<Record<string, unknown>>;
+  readonly document: TemplateDocument;
+}
+
+/**
+ * What the rules find in templates that the language allows: bases (whose `who` is empty) are among the drafts, and each entry of a
+ * `for_each`, of which the same finding is said once. Pure, and the same on every day unless `rooms.now` says which it is.
+ */
+export function lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unknown>): readonly Problem[] {
+  const policy = wholePolicy(drafts);
+  const problems = new Map<string, Problem>();
+  const fired = new Map<TemplateDocument, Set<string>>();
+  for (const draft of drafts) {
+    const linted = lintedOf(draft, rooms, policy);
+    for (const { rule, finding } of findings(linted)) {
+      fired.set(draft.document, (fired.get(draft.document) ?? new Set()).add(rule.name));
+      if (isAccepted(rule, draft)) continue;
+      const problem = problemOf(rule, finding, draft);
+      const key = `${problem.file}\n${problem.line}\n${problem.key}\n${problem.rule}`;
+      if (!problems.has(key)) problems.set(key, problem);
+    }
+  }
+  return [...problems.values(), ...idleAccepts(drafts, fired, { now: rooms.now, levelOf })].toSorted(inFile);
+}
+
+function lintedOf({ template, written, document }: Draft, rooms: Rooms<unknown, unknown>, policy: Linted["policy"]): Linted {
+  return {
+    template,
+    written,
+    text: document.text,
+    rooms,
+    lines: placedLines(template.who),
+    issuers: issuersOf(template.who, rooms),
+    runs: runsOf(template),
+    endings: endingsOf(template, rooms),
+    facts: rooms.isolation.facts(template.isolation.base),
+    policy,
+  };
+}
+
+function endingsOf({ credentials }: Draft["template"], { providers }: Rooms<unknown, unknown>): Linted["endings"] {
+  const known = [...credentials.values()].flatMap(({ name, provider, options }) => {
+    const room = providers.get(provider);
+    return room === undefined ? [] : [[name, room.ends(options)] as const];
+  });
+  return new Map(known);
+}
+
+function findings(linted: Linted): readonly { readonly rule: Rule; readonly finding: Finding }[] {
+  return rules.flatMap((rule) => rule.check(linted).map((finding) => ({ rule, finding })));
+}
+
+function levelOf(name: string): Rule["level"] | undefined {
+  return rules.find((rule) => rule.name === name)?.level;
+}
+
+/** An error is never right, whatever the reason. */
+function isAccepted({ name, level }: Rule, { template }: Draft): boolean {
+  return level !== "error" && Object.hasOwn(template.accepts, name);
+}
+
+function problemOf({ name, level, fix }: Rule, finding: Finding, { document }: Draft): Problem {
+  return { ...document.problem(finding.path, finding.message, finding.fix ?? fix), rule: name, level };
+}
+
+function inFile(a: Problem, b: Problem): number {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1;
+  return a.line - b.line;
+}

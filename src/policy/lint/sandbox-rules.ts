@@ -1,0 +1,98 @@
+import { durationText } from "../../duration.ts";
+import { hour } from "../../time.ts";
+import type { IsolationFacts } from "../rooms.ts";
+import type { Finding, Linted, Rule } from "./rule.ts";
+import { asks, letsIn } from "./who-view.ts";
+
+/** What a run brings with it, and what holds it. */
+export const sandboxRules: readonly Rule[] = [
+  {
+    name: "passes-secret",
+    level: "risk",
+    says: "By its name the variable is a secret of the runner's: it reaches the job unrecorded, and nobody ends it with the job.",
+    fix: "give the job a credential instead, and take the name out of sandbox.env.pass",
+    check: (linted) =>
+      passFindings(linted, ({ passes, dropped }) =>
+        passes.filter((name) => !dropped.includes(name) && !plainIds.test(name) && secret.test(name)),
+      ).map(({ name, path }) => ({ path, message: `${name} is a secret, by its name` })),
+  },
+  {
+    name: "passes-widely",
+    level: "risk",
+    says: "The beginning of a name is so short that it passes variables of many programs, secrets among them.",
+    fix: "name the variables, or a beginning such as GITHUB_*",
+    check: (linted) =>
+      passFindings(linted, ({ passes }) => passes.filter((name) => name.endsWith("*") && name.length < 4)).map(
+        ({ name, path }) => ({
+          path,
+          message: `${name} passes whatever begins so`,
+        }),
+      ),
+  },
+  {
+    name: "pass-is-dropped",
+    level: "advice",
+    says: "The variable never enters a job, whatever a template passes: the job goes without it, and nothing says so.",
+    fix: "take it out; a credential of the job's own is given by the template",
+    check: (linted) =>
+      passFindings(linted, ({ dropped }) => dropped).map(({ name, path }) => ({ path, message: `${name} is never passed` })),
+  },
+  {
+    name: "tolerates",
+    level: "advice",
+    says: "The job also runs on a host that cannot hold it as it should.",
+    fix: "give the host what it lacks (`mayfly doctor` says what), and take the line out",
+    check: (linted) =>
+      linted.facts.tolerates.map((name) => ({
+        path: ["tolerate", name],
+        message: `runs without ${name}`,
+      })),
+  },
+  {
+    name: "runs-for-hours",
+    level: "advice",
+    says: "A job may run for more than six hours: what has gone wrong with it is noticed late.",
+    fix: "set sandbox.timeout to what it takes",
+    check: (linted) => {
+      const { timeout } = linted.facts;
+      return timeout > 6 * hour ? [{ path: ["sandbox", "timeout"], message: durationText(timeout) }] : [];
+    },
+  },
+  {
+    name: "by-trust-loosens",
+    level: "risk",
+    says: "A less trusted job is held less tightly than a trusted one.",
+    fix: "let the less trusted have the same or less",
+    check: (linted) =>
+      [...linted.template.isolation.byTrust].flatMap(([trust, isolation]) => {
+        if (trust === "protected") return [];
+        const excess = linted.rooms.isolation.exceeds(isolation, linted.template.isolation.base);
+        return excess.slice(0, 1).map(({ key }) => ({
+          path: ["sandbox", "by_trust", trust],
+          message: `a job of trust ${trust} has more than others: ${key}`,
+        }));
+      }),
+  },
+  {
+    name: "by-trust-idle",
+    level: "advice",
+    says: "Settings are for a trust that `who` never lets in.",
+    fix: "take them out, or let that trust in",
+    check: (linted) =>
+      [...linted.template.isolation.byTrust.keys()]
+        .filter((trust) => asks(linted, "trust") && !letsIn(linted, "trust", trust))
+        .map((trust) => ({ path: ["sandbox", "by_trust", trust], message: `no job of trust ${trust} can match` })),
+  },
+];
+
+const secret = /(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIALS?|_PAT|_AUTH)\*?$/i;
+/** Numbers of a run, which end alike. */
+const plainIds = /^(?:CI_COMMIT|GITHUB_RUN|GITHUB_SHA)/;
+
+function passFindings(
+  { template, facts }: Linted,
+  pick: (facts: IsolationFacts) => readonly string[],
+): readonly { readonly name: string; readonly path: Finding["path"] }[] {
+  if (template.who.length === 0) return [];
+  return pick(facts).map((name) => ({ name, path: ["sandbox", "env", "pass"] }));
+}

@@ -1,0 +1,30 @@
+/** `did you mean repository_id?`, else what there is. */
+export function meant(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  if (near !== undefined) return `did you mean ${near}?`;
+  return known.length === 0 ? "there is none" : `there is ${known.slice(0, 12).join(", ")}${known.length > 12 ? ", …" : ""}`;
+}
+
+/** The known word that is so close that it must have been meant; undefined where none is. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const short = word.slice(0, 64);
+  const allowed = short.length < 4 ? 1 : Math.max(2, Math.floor(short.length / 3));
+  const [best] = known
+    .map((name) => ({ name, distance: distance(short.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ distance: far }) => far <= allowed)
+    .toSorted((a, b) => a.distance - b.distance);
+  return best?.name;
+}
+
+/** How many letters must be put in, taken out or changed (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of a.split("").entries()) {
+    const next = [i + 1];
+    for (const [j, other] of b.split("").entries()) {
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length] ?? a.length;
+}

@@ -1,0 +1,291 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Event } from "../../src/ledger/entry.ts";
+import { day } from "../../src/time.ts";
+import { claims, identity, openSite, peer, type Site } from "./recorded-site.ts";
+
+const deploy = `version: 1
+template: deploy
+owner: team-shop
+who: { issuer: github, repository_id: "42", ref: refs/heads/main, trust: protected }
+credentials:
+  cert: { provider: own, kind: x509, ttl: 10m }
+steps:
+  ship: { run: [./ship.sh], credentials: [cert], network: [credentials, old.example.com], workspace: read-only }
+  look: { workspace: read-only }
+sandbox: { timeout: 30m, memory: 2GiB }
+`;
+
+const other = `version: 1
+template: other
+owner: team-shop
+who: { issuer: github, repository_id: "99", trust: protected }
+`;
+
+let site: Site;
+let old: string;
+let now: string;
+
+const denied = (denial: string, parts: Partial<Extract<Event, { kind: "denied" }>> = {}): Event => ({
+  kind: "denied",
+  denial,
+  code: "claim-mismatch",
+  message: 'ref of this job is "refs/heads/x", which template deploy does not accept',
+  peer,
+  ...identity,
+  claims: { ...claims, ref: "refs/heads/x" },
+  policy: now,
+  trace: [],
+  asked: "deploy",
+  step: "ship",
+  lastWord: null,
+  ...parts,
+});
+
+const stranger = { issuer: null, subject: null, workload: null, job: null, trust: null, claims: null };
+
+beforeAll(async () => {
+  site = await openSite();
+  const { door, clock } = site;
+  old = await site.inForce("old", { "deploy.yaml": deploy.replace("provider: own", "provider: gone") });
+  await site.run({ run: "run-early", policy: old, session: "ses-long" });
+  clock.advance(20 * day);
+  now = await site.inForce("now", { "deploy.yaml": deploy, "other.yaml": other });
+  await site.run({ run: "run-late", policy: now, session: "ses-long", asked: "deploy" });
+  await site.run({ run: "run-look", policy: now, step: "look", claims: { run_id: "8" } });
+  await door.ledger.append([
+    denied("den-branch"),
+    denied("den-stranger", {
+      ...stranger,
+      code: "token-expired",
+      message: "the identity token has expired",
+      policy: null,
+      asked: null,
+      step: null,
+    }),
+    denied("den-busy", { code: "busy", message: "the host runs as many jobs as it may", claims, policy: null }),
+    denied("den-odd", { code: "no-match", message: "no template is meant for this identity", claims, trace: [] }),
+    { kind: "denials-counted", peer: 7, count: 40, from: 0, to: 1 },
+    {
+      kind: "observed",
+      ...identity,
+      observation: "obs-1",
+      peer,
+      template: "deploy",
+      step: "look",
+      policy: now,
+      reason: "template deploy matched",
+      asked: null,
+      lastWord: "decision-7",
+    },
+  ]);
+});
+
+afterAll(() => site[Symbol.asyncDispose]());
+
+describe("explain ID", () => {
+  test("of a run says who asked, and decides it again by its own policy, template by template", async () => {
+    const { stdout, stderr, exit } = await site.here("explain", "run-late");
+    expect([stderr, exit]).toEqual(["", 0]);
+    for (const line of [
+      "granted: template deploy matched",
+      `  policy  ${now}`,
+      "  workload  github:42",
+      '  claim     ref "refs/heads/main"',
+      "  asked for template deploy, step ship",
+      "decided again by the same policy:",
+      "granted: template deploy matched on issuer, repository_id, ref, trust",
+      '  command    "./ship.sh"',
+      "  credential cert from own, for 600s",
+      "  network    db.example.com:5432 (from credentials)",
+      "             old.example.com:443",
+      "template deploy: matches",
+      "template other: does not match",
+      '  NO   repository_id  wants "99"  found "42"',
+    ])
+      expect(stdout).toContain(`${line}\n`.trimEnd());
+    expect(stdout).not.toContain("commands are not recorded");
+  });
+
+  test("of a run without a pinned command says that commands are not recorded", async () => {
+    expect((await site.here("explain", "run-look")).stdout).toContain(
+      "commands are not recorded: COMMAND stands for what was run\n",
+    );
+  });
+
+  test("of a denial tells of every template, whatever was recorded of them", async () => {
+    const { stdout, exit } = await site.here("explain", "den-branch");
+    expect(exit).toBe(0);
+    expect(stdout).toContain("denied: ref of this job is");
+    expect(stdout).toMatch(/NO {3}ref +wants "refs\/heads\/main" {2}found "refs\/heads\/x"/);
+    expect(stdout).toContain("template other: does not match");
+  });
+
+  test("of an observation shows the last word's decision", async () => {
+    const { stdout } = await site.here("explain", "obs-1");
+    expect(stdout).toContain("observed, nothing was given: template deploy matched\n");
+    expect(stdout).toContain("  last word  decision-7\n");
+  });
+
+  test("of a denial without an identity shows what there is", async () => {
+    const { stdout, exit } = await site.here("explain", "den-stranger");
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/^denied: the identity token has expired\n {2}code {4}token-expired\n {2}when {4}/);
+    expect(stdout).not.toContain("decided again");
+  });
+
+  test("of what was refused for another reason goes by the policy that was in force", async () => {
+    const { stdout } = await site.here("explain", "den-busy", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({
+      decidedAgain: true,
+      asRecorded: true,
+      decision: { kind: "granted", policy: now },
+    });
+  });
+
+  test("of what comes out otherwise today says so", async () => {
+    const { stdout } = await site.here("explain", "den-odd");
+    expect(stdout).toContain("NOT AS RECORDED");
+    expect(JSON.parse((await site.here("explain", "den-odd", "--json")).stdout)).toMatchObject({ asRecorded: false });
+  });
+
+  test("where the old text does not compile any more, shows what was recorded and why there is no more", async () => {
+    const { stdout, exit } = await site.here("explain", "run-early");
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/not decided again: deploy\.yaml:6: credentials\.cert\.provider: .*gone/);
+    expect(JSON.parse((await site.here("explain", "run-early", "--json")).stdout)).toMatchObject({
+      decidedAgain: false,
+      why: expect.stringContaining("gone"),
+      decision: null,
+      identity: { workload: "github:42", claims: { ref: "refs/heads/main" } },
+    });
+  });
+
+  test("where there is no mayfly.yaml, shows what was recorded", async () => {
+    const { stdout, exit } = await site.here("explain", "den-branch", "--config", "nowhere.yaml");
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/not decided again: .*nowhere\.yaml cannot be read/);
+  });
+
+  test("of no recorded id is entry-unknown, and what is no id never reaches the ledger", async () => {
+    const unknown = "mayfly: the ledger has no request of this id\n";
+    expect(await site.here("explain", "den-none")).toMatchObject({
+      stdout: "",
+      exit: 124,
+      stderr: expect.stringContaining(unknown),
+    });
+    expect((await site.here("explain", "some-session-handle")).stderr).toContain(unknown);
+    const reads = await site.door.ledger.entries({ kinds: ["audit-read"], limit: 1_000 });
+    const read = reads.map(({ event }) => (event.kind === "audit-read" ? event.what : ""));
+    expect(read).toContain("entries den-none");
+    expect(read.join()).not.toContain("some-session-handle");
+  });
+});
+
+describe("check --replay", () => {
+  const replay = (...args: readonly string[]) => site.here("check", "--replay", ...args);
+
+  test("of the same templates finds nothing, and exits with 0", async () => {
+    const { stdout, exit } = await replay("30d", "now");
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/^6 recorded requests of the last 30d, decided again by policy [0-9a-f]{64}: 6 unchanged\n/);
+    expect(stdout).toContain("41 denials without a verified identity, or of a flood");
+    expect(stdout).toContain("refused for other reasons than templates, which alone were compared: 1 busy");
+    expect(stdout).toContain("den-odd: recorded as denied, no-match; today granted by deploy");
+  });
+
+  test("lists what is newly allowed, widened, lengthened and denied, and exits with 1", async () => {
+    await site.write("next", {
+      "deploy.yaml": deploy
+        .replace("refs/heads/main", '"refs/heads/*"')
+        .replace("10m", "15m")
+        .replace("old.example.com", "new.example.com")
+        .replace("  look: { workspace: read-only }\n", ""),
+    });
+    const { stdout, exit } = await replay("30d", "next", "--json");
+    expect(exit).toBe(1);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ ok: false, requests: 6, strangers: 1, counted: 40, withoutClaims: 0 });
+    expect(
+      report.differences.map(
+        ({ kind, what, count }: { kind: string; what: string; count: number }) => `${kind}: ${what} (${count})`,
+      ),
+    ).toEqual([
+      "newly-allowed: template deploy (1)",
+      "widened: network new.example.com:443 (3)",
+      "lengthened: credential cert, ttl (3)",
+      "newly-denied: step-unknown (2)",
+      "narrowed: network old.example.com:443 (3)",
+    ]);
+    expect((await replay("30d", "next")).stdout).toMatch(/^NEWLY ALLOWED:\n {2}1 request of github:42, template deploy: /);
+  });
+
+  test("finds the session of a run that began before the span, and counts what only the record tells", async () => {
+    const { stdout } = await replay("60d", "now", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({
+      requests: 7,
+      onlyRecorded: 1,
+      withoutClaims: 0,
+      notCompiled: { [old]: expect.stringContaining("gone") },
+      differences: expect.arrayContaining([expect.objectContaining({ kind: "cannot-tell", count: 1 })]),
+    });
+  });
+
+  test.each([
+    ["a span that is none", ["soon", "now"], "is no span of time"],
+    ["templates that do not load", ["30d", "old"], "in the templates:"],
+  ])("of %s says so, with 124", async (_, args, message) => {
+    expect(await replay(...args)).toMatchObject({ stdout: "", exit: 124, stderr: expect.stringContaining(message) });
+  });
+});
+
+describe("suggest", () => {
+  test("from too few runs suggests nothing, and says so", async () => {
+    const { stdout, exit } = await site.here("suggest", "deploy", "--since", "30d");
+    expect(exit).toBe(0);
+    expect(stdout).toContain("too few to suggest anything: at least 10 runs must count");
+    expect(stdout).not.toContain("+++");
+  });
+
+  test("from enough of them prints a diff that narrows, with its evidence, checked against every run", async () => {
+    for (let index = 0; index < 12; index++)
+      await site.run({
+        run: `run-s${index}`,
+        policy: now,
+        takes: 120_000,
+        peakMemory: 100 * 2 ** 20,
+        reaches: [{ host: "db.example.com", port: 5432, allowed: true }],
+      });
+    await site.run({ run: "run-fork", policy: now, trust: "fork", takes: 1_000_000 });
+    await site.run({ run: "run-failed", policy: now, exitCode: 1, takes: 1_000_000 });
+    const { stdout, exit } = await site.here("suggest", "deploy", "--since", "30d");
+    expect(exit).toBe(0);
+    for (const line of [
+      "left out: 1 failed, 1 untrusted",
+      "  credentials.cert.ttl: 10m -> 3m  (13 runs, longest 2m00s (run-s11))",
+      "  sandbox.timeout: 30m -> 3m  (14 runs, longest 2m00s (run-s11))",
+      "  sandbox.memory: 2GiB -> 256MiB  (12 runs, at most 100MiB (run-s11))",
+      "  steps.ship.network: credentials, old.example.com -> credentials  (13 runs, reached db.example.com:5432 (12))",
+      "  who.event: (of 14 runs: push (14))",
+      "the actions of a cloud's policy are not looked at",
+      "the narrower template compiles, and was decided again for all 14 runs: each is granted as before",
+      "--- a/deploy.yaml",
+      "+  cert: { provider: own, kind: x509, ttl: 3m }",
+      "+sandbox: { timeout: 3m, memory: 256MiB }",
+    ])
+      expect(stdout).toContain(line);
+  });
+
+  test("takes nothing from a workload that was contained", async () => {
+    await site.door.ledger.raiseFence({ scope: "workload:github:42", closed: true, who: "ada", why: "drill" });
+    const { stdout } = await site.here("suggest", "deploy", "--since", "30d", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ counted: 0, leftOut: { contained: 16 }, enough: false, points: [], diff: "" });
+  });
+
+  test("of no template is template-unknown", async () => {
+    expect(await site.here("suggest", "nope")).toMatchObject({
+      stdout: "",
+      exit: 120,
+      stderr: expect.stringContaining("no template is called"),
+    });
+  });
+});

@@ -1,0 +1,56 @@
+import { globSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import { catalogue } from "../../../providers/catalogue.ts";
+import { loadConfig, settings } from "../../../src/config.ts";
+import { bind } from "../../../src/lease/bind.ts";
+import { type ProviderType, slot } from "../../../src/lease/provider.ts";
+import { compileTemplates } from "../../../src/policy/compile.ts";
+import type { Problem } from "../../../src/policy/problem.ts";
+import { configureProviders, roomsOf } from "../../../src/rooms.ts";
+import { systemClock } from "../../../src/time.ts";
+
+const folder = import.meta.dirname;
+const unused = (): Promise<never> => Promise.reject(new Error("nothing is issued here"));
+
+/** What a cloud's provider looks like to a template: a role, a policy, a proof. Those that we have take none of it yet. */
+const options = z.looseObject({
+  role: slot("arn-part"),
+  policy: z.unknown().optional(),
+  as: z.enum(["broker", "host", "job"]).optional(),
+});
+
+const awsLike: ProviderType<unknown, z.output<typeof options>> = {
+  type: "aws-like",
+  config: z.unknown(),
+  create: () => ({
+    options,
+    gives: () => "aws-session",
+    ends: () => "revoke",
+    mint: unused,
+    revocation: { revoke: unused, recover: unused },
+  }),
+};
+
+/** As a broker with that mayfly.yaml has them. */
+const config = loadConfig(`${folder}/mayfly.yaml`, settings({}));
+const types = new Map([...catalogue, ["aws-like", bind(awsLike)] as const]);
+const providers = configureProviders(config, types, {
+  clock: systemClock,
+  authority: { signJwt: unused, issueCertificate: unused },
+});
+export const rooms = { ...roomsOf(config, providers), now: Date.parse("2026-11-20T00:00:00Z") };
+
+/** Everything that is said of these files together, and of the site's network set. */
+export function checked(files: readonly string[]): readonly Problem[] {
+  const sources = files.map((file) => ({ file: file.slice(file.lastIndexOf("/") + 1), text: readFileSync(file, "utf8") }));
+  const set = { file: "node.set.yaml", text: readFileSync(`${folder}/node.set.yaml`, "utf8") };
+  const compiled = compileTemplates([...sources, set], rooms);
+  return compiled.kind === "policy" ? compiled.findings : compiled.problems;
+}
+
+/** `bad.yaml` or `good.yaml` of a rule, with the templates that stand beside both, or beside that one. */
+export function example(rule: string, which: "bad" | "good"): readonly string[] {
+  return [`${folder}/examples/${rule}/${which}.yaml`, ...globSync(`${folder}/examples/${rule}/{with,${which}}-*.yaml`)];
+}
+
+export const goodTemplates = globSync(`${folder}/good/*.yaml`).toSorted();

@@ -1,0 +1,95 @@
+import type { Identity } from "../../../../src/identity/identity.ts";
+import type { Ask } from "../../../../src/policy/decide.ts";
+import { isList, isMap, type Plain } from "../written.ts";
+import type { Final, FinalCredential, Limits, Place } from "./final.ts";
+import { isOpen } from "./time.ts";
+import { claimOf, whoHolds } from "./who.ts";
+
+/** What must come out: the whole of a grant, or that and why it is denied. */
+export type Expected =
+  | { readonly kind: "granted"; readonly grant: ExpectedGrant }
+  | { readonly kind: "denied"; readonly code: string };
+
+export interface ExpectedGrant {
+  readonly template: string;
+  readonly credentials: ReadonlyMap<string, Omit<FinalCredential, "options"> & { readonly options: Plain }>;
+  readonly command: readonly Plain[];
+  readonly workspace: string;
+  readonly network: readonly Place[];
+  /** Undefined where limits are only observed. */
+  readonly limits: Limits | undefined;
+  readonly observed: readonly string[];
+}
+
+export function decideByOracle(finals: readonly Final[], ask: Ask): Expected {
+  const named = ask.template === undefined ? finals : finals.filter(({ name }) => name === ask.template);
+  if (named.length === 0 && ask.template !== undefined) return denied("template-unknown");
+  const meant = named.filter(({ whos }) => whos.every((who) => whoHolds(who, ask.identity)));
+  const [final, second] = meant;
+  if (final === undefined) return denied(ask.template === undefined ? "no-match" : "claim-mismatch");
+  if (second !== undefined) return denied("ambiguous");
+  if (!final.whens.every((when) => isOpen(when, ask.now))) return denied("outside-hours");
+  return ofTemplate(final, ask);
+}
+
+function ofTemplate(final: Final, ask: Ask): Expected {
+  const step = final.steps.get(ask.step ?? "");
+  if (ask.step === undefined && final.steps.size > 0) return denied("step-required");
+  if (ask.step !== undefined && step === undefined) return denied("step-unknown");
+  const given = step?.credentials ?? [...final.credentials.keys()];
+  const filled = given.map((name) => [name, credentialFor(final.credentials.get(name), ask.identity)] as const);
+  if (filled.some(([, credential]) => credential === undefined)) return denied("slot-unfillable");
+  const pinned = step?.run;
+  if (pinned === undefined && ask.command.length === 0) return denied("usage");
+  if (pinned !== undefined && ask.command.length > 0 && JSON.stringify(pinned) !== JSON.stringify(ask.command))
+    return denied("step-command");
+  const observed = final.observe !== undefined && ask.now < final.observe.until ? final.observe.parts : [];
+  const limits = final.byTrust.get(ask.identity.trust) ?? final.limits;
+  return {
+    kind: "granted",
+    grant: {
+      template: final.name,
+      credentials: new Map(filled.flatMap(([name, credential]) => (credential === undefined ? [] : [[name, credential]]))),
+      command: pinned ?? ask.command,
+      workspace: step?.workspace ?? "rw",
+      network: step?.network ?? final.network,
+      limits: observed.includes("limits") ? undefined : limits,
+      observed,
+    },
+  };
+}
+
+function denied(code: string): Expected {
+  return { kind: "denied", code };
+}
+
+function credentialFor(
+  credential: FinalCredential | undefined,
+  identity: Identity,
+): (Omit<FinalCredential, "options"> & { options: Plain }) | undefined {
+  if (credential === undefined) return undefined;
+  const options = filled(credential.options, identity);
+  return options === undefined ? undefined : { ...credential, options };
+}
+
+/** A slot stands in a segment of a path: what is in it stays there. Undefined where a claim does not fit. */
+function filled(plain: Plain, identity: Identity): Plain | undefined {
+  if (typeof plain === "string") return filledText(plain, identity);
+  if (isList(plain)) return plain;
+  if (!isMap(plain)) return plain;
+  const entries = Object.entries(plain).map(([key, value]) => [key, filled(value, identity)] as const);
+  return entries.some(([, value]) => value === undefined)
+    ? undefined
+    : Object.fromEntries(entries.map(([key, value]) => [key, value ?? ""]));
+}
+
+function filledText(text: string, identity: Identity): string | undefined {
+  let fits = true;
+  const whole = text.replaceAll(/\{([a-z_]+)\}/g, (_, name: string) => {
+    const value = name === "issuer" || name === "trust" ? undefined : claimOf(name, identity);
+    const slot = Number.isSafeInteger(value) ? String(value) : value;
+    if (typeof slot !== "string" || slot === "." || slot === ".." || !/^[\w.@=+-]{1,128}$/.test(slot)) fits = false;
+    return String(slot);
+  });
+  return fits ? whole : undefined;
+}
