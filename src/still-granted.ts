@@ -3,7 +3,7 @@ import type { Delivery } from "./delivery/delivery.ts";
 import type { Identity } from "./identity/identity.ts";
 import { decideBegun } from "./policy/decide.ts";
 import type { Decision, Denial, Grant, GrantedCredential, Observe } from "./policy/grant.ts";
-import type { Endpoint } from "./policy/network.ts";
+import { covers } from "./policy/network.ts";
 import type { Policy } from "./policy/policy.ts";
 import type { Isolation } from "./sandbox/sandbox.ts";
 import type { Instant } from "./time.ts";
@@ -61,14 +61,6 @@ function reaches(now: JobGrant, held: JobGrant): boolean {
   if (now.observe?.parts.includes("network") === true) return true;
   const open = held.observe?.parts.includes("network") === true;
   return !open && held.network.every((endpoint) => now.network.some((given) => covers(given, endpoint)));
-}
-
-/** `*` is exactly one whole label, on either side. */
-function covers(now: Endpoint, held: Endpoint): boolean {
-  const given = now.host.split(".");
-  const labels = held.host.split(".");
-  const hosts = given.length === labels.length && given.every((label, index) => label === "*" || label === labels[index]);
-  return hosts && now.port === held.port;
 }
 
 function gives(now: JobGrant, held: JobGrant): boolean {

@@ -232,6 +232,10 @@ describe("what is asked when a job begins, and what only confines it", () => {
     ["a network with a host less", { before: two, after: reaches(to("a.example.com")) }],
     ["a network with another port", { before: two, after: reaches(to("a.example.com"), to("*.b.example.com")) }],
     ["a star that became one of its hosts", { before: two, after: reaches(to("a.example.com"), to("x.b.example.com", 5432)) }],
+    [
+      "a star whose hosts only begin like its own",
+      { before: reaches(to("x.b.example.com")), after: reaches(to("*.b.example")) },
+    ],
     ["a star for fewer labels", { before: reaches(to("x.y.example.com")), after: reaches(to("*.example.com")) }],
     ["a network that the template no longer lets it be watched in", { before: network, after: nothing }],
     ["limits that the template no longer leaves to be watched", { before: limits, after: nothing }],

@@ -63,7 +63,10 @@ function plainObject(fields: object): JsonObject {
   return Object.fromEntries(Object.entries(fields).map(([name, value]: [string, unknown]) => [name, plainValue(value)]));
 }
 
+/** Made once: making it costs more than what it reads. */
+const json = z.json();
+
 /** Entries are plain data by their schema; anything else would be a fault of ours and shows as null. */
 function plainValue(value: unknown): JsonValue {
-  return z.json().safeParse(value).data ?? null;
+  return json.safeParse(value).data ?? null;
 }

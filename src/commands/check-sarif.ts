@@ -54,9 +54,7 @@ function result({ rule, level, file, line, key, message, fix }: Problem, at: Par
     ruleIndex: described.findIndex(({ name }) => name === rule),
     level: severities[level],
     message: { text: fix === undefined ? text : `${text}; ${fix}` },
-    locations: [
-      { physicalLocation: { artifactLocation: { uri: uriOf(file, at) }, region: { startLine: Math.max(1, line) } } },
-    ],
+    locations: [{ physicalLocation: { artifactLocation: { uri: uriOf(file, at) }, region: { startLine: Math.max(1, line) } } }],
   };
 }
 

@@ -28,12 +28,16 @@ export function countsOf(problems: readonly Problem[]): string {
 export function ruleLines(): string {
   const width = Math.max(...rules.map(({ name }) => name.length));
   return themes
-    .map(({ title, rules: of }) => [title, ...of.map(({ name, level, says }) => `  ${name.padEnd(width)}  ${level.padEnd(6)}  ${says}`)].join("\n"))
+    .map(({ title, rules: of }) =>
+      [title, ...of.map(({ name, level, says }) => `  ${name.padEnd(width)}  ${level.padEnd(6)}  ${says}`)].join("\n"),
+    )
     .join("\n\n");
 }
 
 export function rulesAsData(): unknown {
-  return themes.flatMap(({ title, rules: of }) => of.map(({ name, level, says, fix }) => ({ rule: name, level, theme: title, says, fix })));
+  return themes.flatMap(({ title, rules: of }) =>
+    of.map(({ name, level, says, fix }) => ({ rule: name, level, theme: title, says, fix })),
+  );
 }
 
 const colours: Readonly<Record<Level, string>> = { error: "31", risk: "33", advice: "36" };

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { exitOf } from "../api/codes.ts";
+import type { Config } from "../config.ts";
 import type { Compiled } from "../policy/compile.ts";
 import type { Problem } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
@@ -36,15 +37,20 @@ With --replay it exits with 1, as diff(1) does, where anything would newly be al
 export function checkCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("check")
     .summary("check templates before a broker reads them")
-    .description("Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody, but for --replay.")
+    .description(
+      "Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody, but for --replay.",
+    )
     .argument("[folder]", "the templates (default: MAYFLY_TEMPLATES, else what mayfly.yaml names)")
     .option(...configFlag)
     .option("--strict", "fail on advice too")
     .option("--test", "run the tests beside the templates as well")
-    .option("--replay <span>", "decide the requests recorded in this span again, such as 30d, and list what would come out otherwise")
+    .option(
+      "--replay <span>",
+      "decide the requests recorded in this span again, such as 30d, and list what would come out otherwise",
+    )
     .option(...socketFlag)
     .option("--list-rules", "print every rule and leave")
-    .option("--sarif", "print SARIF 2.1.0, for code scanning")
+    .addOption(new Option("--sarif", "print SARIF 2.1.0, for code scanning").conflicts(["json", "test", "replay"]))
     .option(...jsonFlag)
     .addHelpText("after", examples)
     .action((folder: string | undefined, flags: CheckFlags) => check(io, types, folder, flags));
@@ -53,20 +59,32 @@ export function checkCommand(io: Io, types: LoadCatalogue): Command {
 async function check(io: Io, types: LoadCatalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
   if (flags.listRules === true) return flags.json === true ? printJson(io, rulesAsData()) : print(io, ruleLines());
   const config = configFrom(io, flags);
-  const folder = given === undefined ? config.templates : resolve(io.cwd, given);
+  const from = { config, folder: given === undefined ? config.templates : resolve(io.cwd, given), flags };
   if (flags.replay !== undefined) {
     const { checkReplay } = await import("./check-replay.ts");
-    return checkReplay(io, types, { config, folder, span: flags.replay, flags });
+    return checkReplay(io, types, { ...from, span: flags.replay });
   }
-  const compiled = await readTemplates(io, types, { config, folder });
-  const problems = compiled.kind === "problems" ? compiled.problems : compiled.findings;
-  const failed = compiled.kind === "problems" || (flags.strict === true && problems.length > 0);
-  if (failed) io.exit(exitOf("policy-invalid"));
-  // With both, the tests' own JSON is all of it, since two documents would be none.
-  if (flags.test !== true || flags.json !== true || compiled.kind === "problems") report(io, { compiled, problems, failed, folder }, flags);
-  if (flags.test !== true || compiled.kind === "problems") return;
+  const loads = await checkFolder(io, types, from);
+  if (flags.test !== true || !loads) return;
   const { checkTests } = await import("./check-tests.ts");
-  return checkTests(io, types, { config, folder, flags });
+  return checkTests(io, types, from);
+}
+
+/** Whether a broker would load them. */
+async function checkFolder(
+  io: Io,
+  types: LoadCatalogue,
+  { config, folder, flags }: { readonly config: Config; readonly folder: string; readonly flags: CheckFlags },
+): Promise<boolean> {
+  const compiled = await readTemplates(io, types, { config, folder });
+  const loads = compiled.kind === "policy";
+  const problems = loads ? compiled.findings : compiled.problems;
+  const failed = !loads || (flags.strict === true && problems.length > 0);
+  if (failed) io.exit(exitOf("policy-invalid"));
+  // The tests' own JSON is all of it then, since two documents would be none.
+  const left = loads && flags.test === true && flags.json === true;
+  if (!left) report(io, { compiled, problems, failed, folder }, flags);
+  return loads;
 }
 
 interface Checked {

@@ -7,7 +7,7 @@ import {
   ObserveResponseSchema,
   type RunStartSchema,
 } from "../api/gen/mayfly/v1/broker_pb.ts";
-import { durationText } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import { BrokerError } from "../errors.ts";
 import type { Io } from "./io.ts";
 import { print, table } from "./output.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Duration } from "../time.ts";
-import type { PolicyFile } from "./compose.ts";
 import type { TemplateDocument } from "./document.ts";
+import type { PolicyFile } from "./heads.ts";
 import { type Hours, hoursSchema } from "./hours.ts";
 import { meant } from "./nearest.ts";
 import type { Endpoint } from "./network.ts";

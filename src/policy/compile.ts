@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { readBounds } from "./bounds.ts";
 import { indexOf } from "./candidates.ts";
-import { composeTemplates, type PolicyFile } from "./compose.ts";
+import { composeTemplates } from "./compose.ts";
 import { fileProblem, kindOf, readDocument, type SourceKind, type TemplateSource } from "./document.ts";
 import { finalTemplates } from "./final.ts";
+import type { PolicyFile } from "./heads.ts";
 import { lintPolicy } from "./lint/lint.ts";
 import type { Policy, Template } from "./policy.ts";
 import type { Problem } from "./problem.ts";

@@ -1,18 +1,21 @@
-import type { z } from "zod";
 import { layered, type TemplateDocument } from "./document.ts";
 import { fillEach, mentionsEach, unfilledIn, type Variables } from "./each.ts";
 import { mergeBase } from "./extends.ts";
+import {
+  baseOf,
+  type Entry,
+  type Extendable,
+  entriesOf,
+  extendables,
+  type Head,
+  nameOf,
+  type PolicyFile,
+  readHead,
+} from "./heads.ts";
 import { meant } from "./nearest.ts";
 import { partsOf, type WrittenPart } from "./parts.ts";
 import { own, type Plain, plainOf } from "./plain.ts";
 import type { Problem } from "./problem.ts";
-import { readPart } from "./reading.ts";
-import { headSchema, templateSchema } from "./template.ts";
-
-export interface PolicyFile {
-  readonly file: string;
-  readonly document: TemplateDocument;
-}
 
 /** A template with its base and the variables of its entry put in, before anything else of it is read. */
 export interface Composed {
@@ -39,17 +42,6 @@ export interface ComposedBase {
   readonly document: TemplateDocument;
 }
 
-interface Head extends PolicyFile {
-  readonly value: Plain;
-  readonly written: z.output<typeof headSchema>;
-}
-
-/** One that may be extended: with the variables of its own entry, where it has `for_each`. */
-interface Extendable {
-  readonly head: Head;
-  readonly variables: Variables;
-}
-
 export function composeTemplates(files: readonly PolicyFile[], problems: Problem[]): readonly Composed[] {
   const heads = files.flatMap((file) => readHead(file, problems));
   const broken = new Set(files.map(({ document }) => plainOf(document.value)["template"]));
@@ -63,65 +55,6 @@ export function composeTemplates(files: readonly PolicyFile[], problems: Problem
   });
 }
 
-/** Where not even that much can be read, all that is wrong with it is said. */
-function readHead(file: PolicyFile, problems: Problem[]): readonly Head[] {
-  const { document } = file;
-  const head = headSchema.safeParse(document.value);
-  if (head.success) return [{ ...file, value: plainOf(document.value), written: head.data }];
-  readPart(templateSchema, document.value, { document, problems, at: [] });
-  return [];
-}
-
-interface Entry {
-  readonly name: string | undefined;
-  readonly variables: Variables;
-}
-
-function entriesOf({ written }: Head): readonly Entry[] {
-  if (written.for_each === undefined) return [{ name: undefined, variables: {} }];
-  return Object.entries(written.for_each).map(([name, variables]) => ({ name, variables }));
-}
-
-function extendables(head: Head): readonly (readonly [string, Extendable])[] {
-  return entriesOf(head).map(({ name, variables }) => [nameOf(head, name), { head, variables }]);
-}
-
-function nameOf({ written }: Head, entry: string | undefined): string {
-  return entry === undefined ? written.template : `${written.template}/${entry}`;
-}
-
-interface Known {
-  readonly all: ReadonlyMap<string, Extendable>;
-  readonly heads: readonly Head[];
-  /** Names of those that do not load, of which enough is said elsewhere. */
-  readonly broken: ReadonlySet<unknown>;
-}
-
-function baseOf(child: Head, { all, heads, broken }: Known, problems: Problem[]): Extendable | undefined {
-  const name = child.written.extends ?? "";
-  const found = all.get(name);
-  const complain = (message: string, fix: string): void =>
-    void problems.push(child.document.problem(["extends"], message, fix));
-  if (found === undefined) {
-    const divided = heads.find(({ written }) => written.template === name);
-    if (divided !== undefined)
-      complain(
-        `${name} has for_each`,
-        `extend one of ${Object.keys(divided.written.for_each ?? {})
-          .map((entry) => `${name}/${entry}`)
-          .join(", ")}`,
-      );
-    else if (!broken.has(name)) complain(`there is no template ${name}`, meant(name, [...all.keys()]));
-    return undefined;
-  }
-  if (found.head.written.extends === undefined) return found;
-  complain(
-    `${name} extends ${found.head.written.extends} itself, and one level is all there is`,
-    `extend ${found.head.written.extends}`,
-  );
-  return undefined;
-}
-
 interface ComposeWith {
   readonly base: Extendable | undefined;
   readonly problems: Problem[];
@@ -129,7 +62,7 @@ interface ComposeWith {
 
 function compose(head: Head, entry: Entry, { base: extended, problems }: ComposeWith): Composed {
   const used = new Set<string>();
-  const base = extended && composeBase(extended, entry.variables);
+  const base = extended && composeBase(extended, head, entry.variables);
   const { document, file } = head;
   const documents: Composed["documents"] = base === undefined ? [document] : [document, base.document];
   const raw =
@@ -156,20 +89,27 @@ function compose(head: Head, entry: Entry, { base: extended, problems }: Compose
   return { ...composed, open: checkUnfilled(composed, entry, problems) };
 }
 
-function composeBase({ head, variables }: Extendable, childs: Variables) {
+function composeBase({ head, variables }: Extendable, child: Head, childs: Variables) {
   const used = new Set<string>();
   const raw = plainOf(fillEach(head.value, variables, new Set()));
-  const value = fillEach(withoutSettled(raw), childs, used);
+  const value = plainOf(fillEach(withoutSettled(raw), childs, used));
   const { document } = head;
+  const kept = plainOf(child.value["steps"]);
   return {
-    name: head.written.template,
+    name: child.written.extends ?? head.written.template,
     raw: withoutSettled(raw),
     who: partsOf(raw["who"], document, ["who"]),
     when: partsOf(raw["when"], document, ["when"]),
-    value: plainOf(value),
-    key: JSON.stringify([head.file, variables, [...used].map((name) => [name, own(childs, name)])]),
+    value: withSteps(value, kept),
+    key: JSON.stringify([head.file, variables, [...used].map((name) => [name, own(childs, name)]), Object.keys(kept)]),
     document,
   };
+}
+
+/** A step that the child leaves out may have variables that nothing fills. */
+function withSteps(value: Plain, kept: Plain): Plain {
+  const steps = Object.entries(plainOf(value["steps"])).filter(([name]) => Object.hasOwn(kept, name));
+  return steps.length === 0 ? value : { ...value, steps: Object.fromEntries(steps) };
 }
 
 function withoutSettled(value: Plain): Plain {

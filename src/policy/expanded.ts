@@ -1,4 +1,4 @@
-import { durationText } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import { type Endpoint, endpointText } from "./network.ts";
 import { defined, own, type Plain, plainOf } from "./plain.ts";
 import type { Template } from "./policy.ts";

@@ -1,6 +1,6 @@
 import type { Duration, Instant } from "../time.ts";
 import type { Decision, Denial, Grant, GrantedCredential, LineTrace, Observe, TemplateTrace } from "./grant.ts";
-import type { Endpoint } from "./network.ts";
+import { type Endpoint, endpointText } from "./network.ts";
 
 /**
  * A decision as text, one thing a line, for those who may see what was expected: `mayfly explain`. The same as JSON is
@@ -90,9 +90,9 @@ function networkLines(network: readonly Endpoint[], observe: Observe | undefined
   const open = observe?.parts.includes("network") === true;
   if (network.length === 0)
     return [`  network    ${open ? "nothing is listed, and anything is let through while observed" : "none"}`];
-  return network.map(({ host, port, from }, index) => {
-    const name = host.includes(":") ? `[${host}]` : host;
-    return `  ${index === 0 ? "network" : "       "}    ${name}:${port}${from === undefined ? "" : ` (from ${from})`}`;
+  return network.map((endpoint, index) => {
+    const source = endpoint.from === undefined ? "" : ` (from ${endpoint.from})`;
+    return `  ${index === 0 ? "network" : "       "}    ${endpointText(endpoint)}${source}`;
   });
 }
 

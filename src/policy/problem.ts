@@ -30,8 +30,11 @@ export function problemText(problem: Problem): string {
   );
 }
 
-/** All of them at once. The templates' text is the operator's own, and `policy-invalid` is only ever said to operators. */
-export function policyInvalid(problems: readonly Problem[]): BrokerError {
+/**
+ * All that keeps the templates from loading, at once. Their text is the operator's own, and `policy-invalid` is only ever said to operators.
+ */
+export function policyInvalid(found: readonly Problem[]): BrokerError {
+  const problems = found.filter(({ level }) => level !== "advice");
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   return new BrokerError("policy-invalid", `${count} in the templates:\n${problems.map(problemText).join("\n")}`, {
     hint: "`mayfly check` lists them without starting a broker",

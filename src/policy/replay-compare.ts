@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { durationText } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import type { Instant } from "../time.ts";
 import type { Grant, GrantedCredential, WorkspaceMode } from "./grant.ts";
-import type { Endpoint } from "./network.ts";
+import { covers, type Endpoint, endpointText } from "./network.ts";
 import type { IsolationRoom } from "./rooms.ts";
 
 /** In what a request would come out differently. */
@@ -84,17 +84,6 @@ function networkChanges(before: readonly Endpoint[], after: readonly Endpoint[])
     ...beyond(after, before).map((host) => change("widened", `network ${host}`)),
     ...beyond(before, after).map((host) => change("narrowed", `network ${host}`)),
   ];
-}
-
-export function endpointText({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Whether every host that `inner` stands for is one of `outer`'s: a `*` is exactly one whole label. */
-export function covers(outer: Omit<Endpoint, "from">, inner: Omit<Endpoint, "from">): boolean {
-  if (outer.port !== inner.port) return false;
-  const [wide, narrow] = [outer.host.split("."), inner.host.split(".")];
-  return wide.length === narrow.length && wide.every((label, index) => label === "*" || label === narrow[index]);
 }
 
 const modes: readonly WorkspaceMode[] = ["read-only", "overlay", "rw"];

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { TemplateDocument } from "./document.ts";
+import type { PolicyFile } from "./heads.ts";
 import { meant } from "./nearest.ts";
 import { type Endpoint, endpointText, readEndpoint } from "./network.ts";
 import { type Reading, readPart } from "./reading.ts";
@@ -23,13 +23,8 @@ export interface NetworkSet {
 
 export type NetworkSets = ReadonlyMap<string, NetworkSet>;
 
-export interface SetFile {
-  readonly file: string;
-  readonly document: TemplateDocument;
-}
-
 /** By their names, which are unique in the whole tree: nobody can put another list in place of the site's. */
-export function readSets(files: readonly SetFile[], problems: Reading["problems"]): NetworkSets {
+export function readSets(files: readonly PolicyFile[], problems: Reading["problems"]): NetworkSets {
   const sets = new Map<string, NetworkSet>();
   for (const { file, document } of files) {
     const set = readSet(file, { document, problems });

@@ -1,8 +1,7 @@
-import type { Endpoint } from "./network.ts";
-import { covers, endpointText } from "./replay-compare.ts";
+import { covers, type Endpoint, endpointText, readEndpoint } from "./network.ts";
 import { fewestRuns, type Point, runsText, type Subject } from "./suggestion.ts";
 import { type Edit, valueAt } from "./template-edit.ts";
-import { type RunSeen, tallied } from "./usage.ts";
+import { type Reached, type RunSeen, tallied } from "./usage.ts";
 
 /** A set or a glob of which so many hosts were reached is better written out. */
 const mostWrittenOut = 5;
@@ -42,25 +41,30 @@ function networksOf<I>({ templates, usage: { counted } }: Subject<I>): readonly 
 
 function onePoint(text: string, { path, endpoints, runs }: NetworkOf): readonly Point[] {
   const key = path.join(".");
-  const reached = tallied(
-    runs.flatMap(({ egress }) => [...new Set(egress.filter(({ allowed }) => allowed).map(endpointText))]),
-  );
-  const beyond = tallied(
-    runs.flatMap(({ egress }) => [...new Set(egress.filter(({ allowed }) => !allowed).map(endpointText))]),
-  );
-  const evidence = `${runsText(runs.length)}, reached ${listed(reached)}${beyond.size === 0 ? "" : `; beyond its list, only watched: ${listed(beyond)}`}`;
+  const reached = hostsOf(runs, ({ allowed }) => allowed);
+  const beyond = hostsOf(runs, ({ allowed }) => !allowed);
+  const refused = beyond.size === 0 ? "" : `; beyond its list ${listed(beyond)}`;
+  const evidence = `${runsText(runs.length)}, reached ${listed(reached)}${refused}`;
   if (runs.length === 0) return [];
   if (runs.length < fewestRuns) return [{ key, evidence: `${evidence}; fewer than ${fewestRuns} runs say nothing` }];
   const written = valueAt(text, path);
   if (!Array.isArray(written)) return [{ key, evidence: `${evidence}; the list is not written here` }];
-  const hosts = new Set(runs.flatMap(({ egress }) => egress.filter(({ allowed }) => allowed)).map(endpointText));
   const by = new Map(
-    written.flatMap((item: unknown) => (typeof item === "string" ? narrowedItem(item, endpoints, hosts) : [])),
+    written.flatMap((item: unknown) => (typeof item === "string" ? narrowedItem(item, endpoints, [...reached.keys()]) : [])),
   );
   if (by.size === 0) return [{ key, evidence: `${evidence}; each of its entries is needed` }];
   const edits: readonly Edit[] = [{ kind: "items", path, by }];
   const after = written.flatMap((item: unknown) => by.get(String(item)) ?? [String(item)]);
   return [{ key, evidence, before: written.map(String).join(", "), after: after.join(", ") || "nothing", edits }];
+}
+
+/** Each with the runs that reached for it, however often. */
+function hostsOf(runs: readonly RunSeen[], which: (reached: Reached) => boolean): ReadonlyMap<string, number> {
+  return tallied(
+    runs.flatMap(({ egress }) => [
+      ...new Set(egress.filter(which).map(({ host, port }) => endpointText({ host, port, from: undefined }))),
+    ]),
+  );
 }
 
 function listed(counts: ReadonlyMap<string, number>): string {
@@ -71,11 +75,11 @@ function listed(counts: ReadonlyMap<string, number>): string {
 function narrowedItem(
   item: string,
   endpoints: readonly Endpoint[],
-  hosts: ReadonlySet<string>,
+  hosts: readonly string[],
 ): readonly (readonly [string, readonly string[]])[] {
   const stands = endpoints.filter((endpoint) => isOf(endpoint, item));
   if (stands.length === 0) return [];
-  const reached = [...hosts].filter((host) => stands.some((endpoint) => covers(endpoint, endpointOf(host))));
+  const reached = hosts.filter((host) => isWithin(host, stands));
   if (reached.length === 0) return [[item, []]];
   const single = stands.every(({ host }) => !host.includes("*")) && !item.startsWith("set:");
   return single || item === "credentials" || reached.length > mostWrittenOut ? [] : [[item, reached.map(withoutDefault)]];
@@ -83,13 +87,13 @@ function narrowedItem(
 
 function isOf({ host, port, from }: Endpoint, item: string): boolean {
   if (from !== undefined) return from === item;
-  const lower = item.toLowerCase();
-  return lower === endpointText({ host, port }) || (port === 443 && lower === host);
+  const read = readEndpoint(item);
+  return read.kind === "endpoint" && read.endpoint.host === host && read.endpoint.port === port;
 }
 
-function endpointOf(text: string): { readonly host: string; readonly port: number } {
-  const at = text.lastIndexOf(":");
-  return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(text.slice(at + 1)) };
+function isWithin(host: string, endpoints: readonly Endpoint[]): boolean {
+  const read = readEndpoint(host);
+  return read.kind === "endpoint" && endpoints.some((endpoint) => covers(endpoint, read.endpoint));
 }
 
 function withoutDefault(endpoint: string): string {

@@ -1,4 +1,4 @@
-import { durationText } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import { bytesText, margin, roomyBytes, roomyDuration, spanText } from "./figures.ts";
 import { networkPoints } from "./suggest-network.ts";
 import { fewestRuns, type Point, runsText, type Subject } from "./suggestion.ts";
@@ -142,12 +142,12 @@ function issuedIn(run: RunSeen, credential: string): boolean {
 
 function unusedPoint(text: string, kind: "steps" | "credentials", name: string, nobody: boolean): Point {
   const key = `${kind}.${name}`;
-  const verb = kind === "steps" ? "ran" : "was given";
-  if (!nobody || valueAt(text, [kind, name]) === undefined) return { key, evidence: `in no run that counts was it used` };
+  const nobodyDid = kind === "steps" ? "nobody ran it" : "nobody was given it";
+  if (!nobody || valueAt(text, [kind, name]) === undefined) return { key, evidence: "no run that counts used it" };
   const edits: readonly Edit[] = [{ kind: "remove", path: [kind], key: name }];
   return {
     key,
-    evidence: `it ${verb} in no run at all; keep it if it is for emergencies`,
+    evidence: `${nobodyDid} in all that time; keep it if it is for emergencies`,
     before: name,
     after: "nothing",
     edits,

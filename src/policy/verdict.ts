@@ -1,4 +1,4 @@
-import { durationText } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import type { BrokerError } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Instant } from "../time.ts";
@@ -44,7 +44,8 @@ export function judge<D, I>(test: PolicyTest, judging: Judging<D, I>): Verdict {
   const { identity } = believed;
   const decisions = decisionsOn(test, judging, identity);
   const trace = aboutWhom(policy, test, decisions).map((template) => match(template, identity));
-  return { test, differences: [...hoursDifferences(test, policy, decisions), ...differencesOf(test, decisions, trace)], trace };
+  const undated = hoursDifferences(test, policy, decisions);
+  return { test, differences: undated.length > 0 ? undated : differencesOf(test, decisions, trace), trace };
 }
 
 function refusalDifferences({ expect }: PolicyTest, code: string, found: string): readonly Difference[] {

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { duration, durationText } from "../duration.ts";
+import { duration } from "../duration.ts";
+import { durationText } from "../duration-text.ts";
 import type { Excess } from "../policy/rooms.ts";
 import { bytes, bytesText } from "./bytes.ts";
 import { named } from "./environment.ts";

@@ -277,7 +277,9 @@ describe("explain --token-file", () => {
   test("takes a token or claims, not both", async () => {
     expect(await explain(good(), "--claims", "claims.json")).toMatchObject({
       exit: 124,
-      stderr: expect.stringMatching(/^mayfly: --token-file, --claims and --expand each ask for something else: one of them\nhint: /),
+      stderr: expect.stringMatching(
+        /^mayfly: --token-file, --claims and --expand each ask for something else: one of them\nhint: /,
+      ),
     });
   });
 });

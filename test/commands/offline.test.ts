@@ -43,11 +43,9 @@ const claims = { iss: "https://ci.example", sub: "p7", project_id: "7", job_id: 
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-offline-"));
-  for (const name of ["good", "bad", "state"]) await mkdir(join(folder, name), { mode: 0o700 });
+  for (const name of ["good", "state"]) await mkdir(join(folder, name), { mode: 0o700 });
   await writeFile(join(folder, "mayfly.yaml"), config(join(folder, "state")));
   await writeFile(join(folder, "good", "deploy.yaml"), deploy);
-  await writeFile(join(folder, "bad", "deploy.yaml"), deploy.replace('"7"', "7"));
-  await writeFile(join(folder, "bad", "other.yaml"), deploy.replace("provider: own", "provider: gone"));
   await writeFile(join(folder, "claims.json"), JSON.stringify(claims));
   await writeFile(join(folder, "branch.json"), JSON.stringify({ ...claims, ref: "refs/heads/x" }));
 });
@@ -60,43 +58,6 @@ async function here(...args: readonly string[]) {
     env: { MAYFLY_CONFIG: join(folder, "mayfly.yaml"), MAYFLY_TEMPLATES: join(folder, "good") },
   });
 }
-
-describe("check", () => {
-  test("of good templates says how many there are and which policy they make", async () => {
-    expect(await here("check")).toMatchObject({
-      exit: 0,
-      stderr: "",
-      stdout: expect.stringMatching(/^1 template in .*\/good: policy [0-9a-f]{64}\n$/),
-    });
-    expect(JSON.parse((await here("check", "good", "--json")).stdout)).toMatchObject({
-      ok: true,
-      templates: ["deploy"],
-      problems: [],
-      digest: expect.stringMatching(/^[0-9a-f]{64}$/),
-    });
-  });
-
-  test("of bad ones lists each problem with file and line on stdout, and fails", async () => {
-    const { stdout, stderr, exit } = await here("check", "bad");
-    expect(exit).toBe(124);
-    expect(stdout).toMatch(/^deploy\.yaml:5: who\.project_id: .*\n(.*\n)*other\.yaml:8: .*gone/);
-    expect(stderr).toMatch(/^mayfly: \d problems: a broker would not load these templates\n$/);
-    const json: unknown = JSON.parse((await here("check", "bad", "--json")).stdout);
-    expect(json).toMatchObject({
-      ok: false,
-      problems: expect.arrayContaining([expect.objectContaining({ file: "deploy.yaml", line: 5, key: "who.project_id" })]),
-    });
-  });
-
-  test("of a folder that is not there, and with a configuration that is none, says which", async () => {
-    expect(await here("check", "nowhere")).toMatchObject({ exit: 124, stdout: expect.stringContaining("nowhere") });
-    expect(await here("check", "good", "--config", "nowhere.yaml")).toMatchObject({
-      exit: 124,
-      stdout: "",
-      stderr: expect.stringMatching(/^mayfly: .*nowhere\.yaml cannot be read\nhint: /),
-    });
-  });
-});
 
 describe("explain --claims", () => {
   test("tells what a job would be given, and which lines held", async () => {

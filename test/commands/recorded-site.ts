@@ -119,28 +119,27 @@ export async function openSite(): Promise<Site> {
 }
 
 /** As the flow writes it: the session with the first run, intents with the run, what it reached with its end. */
-async function recordRun({ ledger }: OpenDoor, clock: PastClock, parts: RunParts): Promise<string> {
-  const { run, policy, template = "deploy", asked = null, step = "ship", takes = 60_000, exitCode = 0 } = parts;
+async function recordRun(door: OpenDoor, clock: PastClock, parts: RunParts): Promise<string> {
+  const { run, takes = 60_000, exitCode = 0, peakMemory = null, reaches = [] } = parts;
   const session = parts.session ?? `ses-${run}`;
-  const lease = `lse-${run}`;
+  await begin(door, clock, { ...parts, session });
+  clock.advance(takes);
+  const reached = reaches.map((one): Event => ({ kind: "egress", run, ...one, connections: 1 }));
+  await door.ledger.append([...reached, { kind: "run-ended", run, outcome: "exited", exitCode, code: null, peakMemory }]);
+  return session;
+}
+
+async function begin({ ledger }: OpenDoor, clock: PastClock, parts: RunParts & { readonly session: string }): Promise<void> {
+  const { run, policy, session, template = "deploy", asked = null, step = "ship", trust = identity.trust } = parts;
+  const leases = step === "look" ? [] : [`lse-${run}`];
   const base = aSession({ id: session, until: clock.now() + 40 * day });
-  const trust = parts.trust ?? identity.trust;
   const event = { ...base.event, ...identity, trust, claims: { ...claims, ...parts.claims }, session, until: base.until };
-  const joined = parts.session !== undefined && (await ledger.entries({ about: session, limit: 1 })).length > 0;
-  const begun = aRun({
-    run,
-    session: joined ? within(session) : opening({ ...base, event }),
-    leases: step === "look" ? [] : [lease],
-  });
+  const joined = (await ledger.entries({ about: session, limit: 1 })).length > 0;
+  const begun = aRun({ run, session: joined ? within(session) : opening({ ...base, event }), leases });
   await ledger.begin({
     ...begun,
     run: { ...begun.run, template, step, policy, asked, reason: `template ${template} matched` },
     intents: begun.intents.map((intent) => ({ ...intent, credential: "cert", provider: "own" })),
   });
-  if (step !== "look") await ledger.append([issued(lease)]);
-  clock.advance(takes);
-  const reached = (parts.reaches ?? []).map((one): Event => ({ kind: "egress", run, ...one, connections: 1 }));
-  const { peakMemory = null } = parts;
-  await ledger.append([...reached, { kind: "run-ended", run, outcome: "exited", exitCode, code: null, peakMemory }]);
-  return session;
+  await ledger.append(leases.map(issued));
 }

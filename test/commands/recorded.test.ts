@@ -21,6 +21,17 @@ owner: team-shop
 who: { issuer: github, repository_id: "99", trust: protected }
 `;
 
+const idle = deploy.replace("template: deploy", "template: idle").replace('"42"', '"7"');
+
+/** It keeps a step of its base, which nobody ever ran. */
+const child = `version: 1
+template: child
+extends: idle
+owner: team-shop
+who: { environment: production }
+steps: { ship: { credentials: [cert] } }
+`;
+
 let site: Site;
 let old: string;
 let now: string;
@@ -49,7 +60,7 @@ beforeAll(async () => {
   old = await site.inForce("old", { "deploy.yaml": deploy.replace("provider: own", "provider: gone") });
   await site.run({ run: "run-early", policy: old, session: "ses-long" });
   clock.advance(20 * day);
-  now = await site.inForce("now", { "deploy.yaml": deploy, "other.yaml": other });
+  now = await site.inForce("now", { "deploy.yaml": deploy, "other.yaml": other, "idle.yaml": idle, "child.yaml": child });
   await site.run({ run: "run-late", policy: now, session: "ses-long", asked: "deploy" });
   await site.run({ run: "run-look", policy: now, step: "look", claims: { run_id: "8" } });
   await door.ledger.append([
@@ -203,13 +214,11 @@ describe("check --replay", () => {
     });
     const { stdout, exit } = await replay("30d", "next", "--json");
     expect(exit).toBe(1);
-    const report = JSON.parse(stdout);
+    const report: {
+      readonly differences: readonly { readonly kind: string; readonly what: string; readonly count: number }[];
+    } = JSON.parse(stdout);
     expect(report).toMatchObject({ ok: false, requests: 6, strangers: 1, counted: 40, withoutClaims: 0 });
-    expect(
-      report.differences.map(
-        ({ kind, what, count }: { kind: string; what: string; count: number }) => `${kind}: ${what} (${count})`,
-      ),
-    ).toEqual([
+    expect(report.differences.map(({ kind, what, count }) => `${kind}: ${what} (${count})`)).toEqual([
       "newly-allowed: template deploy (1)",
       "widened: network new.example.com:443 (3)",
       "lengthened: credential cert, ttl (3)",
@@ -273,6 +282,17 @@ describe("suggest", () => {
       "+sandbox: { timeout: 3m, memory: 256MiB }",
     ])
       expect(stdout).toContain(line);
+  });
+
+  test("leaves out what would not load with the rest, and says why", async () => {
+    const looks = { template: "idle", step: "look", policy: now, claims: { repository_id: "7" } };
+    for (let index = 0; index < 10; index++) await site.run({ run: `run-i${index}`, ...looks, peakMemory: 2 ** 20 });
+    const { stdout } = await site.here("suggest", "idle", "--since", "30d");
+    expect(stdout).toMatch(
+      / {2}steps\.ship: \(nobody ran it in all that time.*; a narrower one would not load: child\.yaml:6: /,
+    );
+    expect(stdout).not.toContain("-  ship:");
+    expect(stdout).toContain("+sandbox: { timeout: 2m, memory: 128MiB }");
   });
 
   test("takes nothing from a workload that was contained", async () => {

@@ -44,6 +44,10 @@ describe("the claims that a policy test leaves out", () => {
     expect(identityOf("gitlab", { project_id: "20", job_project_id: "21" }).trust).toBe("fork");
   });
 
+  test("are not there where a test takes them away, rather than of a shape that is refused", () => {
+    expect(Object.keys(identityOf("github", { environment: null, ref_type: null }).claims)).not.toContain("environment");
+  });
+
   test("agree with each other where the system's tokens do", () => {
     const named = {
       "kubernetes.io/namespace": "ci",

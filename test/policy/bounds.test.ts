@@ -84,6 +84,14 @@ tolerate: []`),
     expect([...policyOfTree(files).templates.keys()]).toEqual(["b"]);
   });
 
+  it("let a slot stand for a star, and one whose values can hold a slash for two", () => {
+    const lines = 'credentials: [{ provider: vault-main, options: { path: "kv/*", tag: ["shop/**", "as/{repository_id}"] } }]';
+    const of = (tag: string) =>
+      template(`${trusted}\ncredentials: { c: { provider: vault-main, path: "kv/{repository_id}", tag: "${tag}" } }`, "a");
+    for (const tag of ["shop/{repository_id}", "as/{repository_id}"])
+      expect(policyOfTree({ "bounds.yaml": bounds(lines), "a.yaml": of(tag) }).templates.size).toBe(1);
+  });
+
   it("shorten the usual life, and never one that is written", () => {
     const short = template(`${trusted}\ncredentials: { cert: { provider: local } }`, "a");
     const ttl = policyOfTree({ "bounds.yaml": bounds("max_ttl: 3m"), "a.yaml": short })
@@ -192,6 +200,12 @@ describe("a template beyond its bounds", () => {
       'path: "kv/x", note: "a/./b"',
       'credentials: [{ provider: vault-main, options: { note: "a/**" } }]',
       "a.yaml:4: credentials.c.note: not a/**",
+    ],
+    [
+      "a slot whose values can hold a slash, under a star,",
+      'path: kv/x, tag: "shop/{repository_id}"',
+      'credentials: [{ provider: vault-main, options: { tag: "shop/*" } }]',
+      "a.yaml:4: credentials.c.tag: not shop/*",
     ],
     [
       "a list of which one is beyond",

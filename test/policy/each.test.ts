@@ -71,6 +71,14 @@ sandbox: { memory: "{each.size}" }`;
     expect([...policyOfTree(files).templates.keys()]).toEqual(["deploy"]);
   });
 
+  it("needs none for a step of its base that it leaves out", () => {
+    const files = {
+      "base.yaml": template('steps: { a: { network: ["{each.host}.example.com"] }, b: { run: [x] } }', "base"),
+      "t.yaml": template(`extends: base\nwho: { ${owner} }\nsteps: { b: }`),
+    };
+    expect([...policyOfTree(files).templates.keys()]).toEqual(["deploy"]);
+  });
+
   it.each<[string, string, string]>([
     [
       "an entry that has nothing for a variable",

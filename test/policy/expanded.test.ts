@@ -1,7 +1,12 @@
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { compileTemplates } from "../../src/policy/compile.ts";
 import type { Endpoint } from "../../src/policy/network.ts";
 import type { Template } from "../../src/policy/policy.ts";
+import { problemText } from "../../src/policy/problem.ts";
+import { goodTemplates, rooms as siteRooms } from "./lint/site.ts";
 import { policyOfTree, type Tree, template, trusted } from "./rooms.ts";
 
 /** Each with one thing of the language that an expansion must write out. */
@@ -79,5 +84,19 @@ describe("a template's expansion, written as YAML alone in a folder", () => {
         expect(stringify(expanded)).not.toMatch(/for_each|each\.|set:|network: \[?\s*credentials/);
         expect(stringify(expanded).match(/ttl: \d+(?:ms|s|m|h)$/gm) ?? []).toHaveLength(credentials.size);
       }
+  });
+
+  it("is the same for the templates that the rules find nothing in, with the broker's own rooms", () => {
+    const set = { file: "node.set.yaml", text: readFileSync(`${import.meta.dirname}/lint/node.set.yaml`, "utf8") };
+    const sources = goodTemplates.map((file) => ({ file: basename(file), text: readFileSync(file, "utf8") }));
+    const whole = compileTemplates([...sources, set], siteRooms);
+    if (whole.kind === "problems") throw new Error(whole.problems.map(problemText).join("\n"));
+    expect(whole.policy.templates.size).toBeGreaterThan(20);
+    for (const found of whole.policy.templates.values()) {
+      const alone = compileTemplates([{ file: "alone.yaml", text: stringify(found.expanded) }], siteRooms);
+      if (alone.kind === "problems") throw new Error(alone.problems.map(problemText).join("\n"));
+      const again = alone.policy.templates.get(found.name);
+      expect(again && meaning(again)).toEqual(meaning(found));
+    }
   });
 });

@@ -12,6 +12,7 @@ const vault = z.strictObject({
   path: slot("path-segment"),
   fields: z.array(z.string()).optional(),
   note: z.string().optional(),
+  tag: slot("tag").optional(),
 });
 const local = z.strictObject({ commonName: slot("name").optional(), kind: z.enum(["x509", "jwt"]).default("x509") });
 const delivery = z.strictObject({ files: z.record(z.string(), z.string()) }).optional();

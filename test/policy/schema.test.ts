@@ -75,6 +75,18 @@ describe("the published schemas", () => {
   });
 });
 
+describe("mayfly schema", () => {
+  test("is of a template where nothing is said, and of nothing else than there is", async () => {
+    expect(JSON.parse((await mayfly(["schema"])).stdout)).toMatchObject({ title: "Mayfly template" });
+    const { stdout, stderr, exit } = await mayfly(["schema", "policy"]);
+    expect([stdout, exit, stderr]).toEqual([
+      "",
+      124,
+      expect.stringContaining("Allowed choices are template, bounds, set, test"),
+    ]);
+  });
+});
+
 describe("what loads fits the schema", () => {
   const shipped = globSync("deploy/templates/**/*.yaml");
   test.each(shipped)("%s", (file) => {

@@ -13,6 +13,7 @@ describe("a policy's stored text", () => {
   test.each([
     ["that ends before its file does", '--- "a.yaml" 9\nabc'],
     ["with something between two files", '--- "a.yaml" 3\nabcd\n--- "b.yaml" 1\nx'],
+    ["whose file goes on without a new line", '--- "a.yaml" 3\nabcX--- "b.yaml" 1\nx'],
     ["without a header", "version: 1\n"],
     ["whose name is not closed", '--- "a.yaml 3\nabc'],
     ["whose length is no number", '--- "a.yaml" three\nabc'],

@@ -99,7 +99,7 @@ describe("bounds of a folder's sandboxes", () => {
       "cpu-limit may not be tolerated",
     ],
   ];
-  it.each(beyond)("are broken by %s", (_, bounds, written, key, message) => {
+  it.each(beyond)("are broken by %s", (_, bounds, written, ...[key, message]) => {
     expect(room.bounds.parse(bounds)(room.schema.parse(written))).toEqual([{ key, message }]);
   });
 

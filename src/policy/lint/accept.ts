@@ -1,6 +1,6 @@
+import type { Instant } from "../../time.ts";
 import type { TemplateDocument } from "../document.ts";
 import type { Problem } from "../problem.ts";
-import type { Instant } from "../../time.ts";
 import type { Draft } from "./lint.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { member } from "./scope-view.ts";

@@ -145,7 +145,7 @@ function uuidShapes(linted: Linted): readonly Finding[] {
     texts(line)
       .filter((text) => uuid.test(text))
       .flatMap((text) => {
-        const bare = presetIs(linted, "bitbucket") && /Uuid$/.test(line.claim) && !text.startsWith("{");
+        const bare = presetIs(linted, "bitbucket") && line.claim.endsWith("Uuid") && !text.startsWith("{");
         if (bare) return [{ path: line.path, message: `${line.claim} is sent in braces`, fix: `write "{${text}}"` }];
         return text === text.toLowerCase()
           ? []

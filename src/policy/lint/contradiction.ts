@@ -57,7 +57,7 @@ function eventsWithoutTrust(linted: Linted): readonly Finding[] {
     .filter(({ patterns }) =>
       patterns.every(
         (pattern) =>
-          isLiteral(pattern) && !writersOnly.includes(patternText(pattern)) && !/^pull_request/.test(patternText(pattern)),
+          isLiteral(pattern) && !writersOnly.includes(patternText(pattern)) && !patternText(pattern).startsWith("pull_request"),
       ),
     )
     .map(({ path, patterns }) => ({

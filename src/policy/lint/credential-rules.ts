@@ -1,4 +1,4 @@
-import { durationText } from "../../duration.ts";
+import { durationText } from "../../duration-text.ts";
 import { type Duration, day, hour, minute } from "../../time.ts";
 import type { TemplateCredential } from "../policy.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";

@@ -1,4 +1,4 @@
-import { durationText } from "../../duration.ts";
+import { durationText } from "../../duration-text.ts";
 import { hour } from "../../time.ts";
 import type { IsolationFacts } from "../rooms.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";

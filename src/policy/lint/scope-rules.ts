@@ -53,7 +53,9 @@ export const scopeRules: readonly Rule[] = [
     says: "By its name the role, path or policy is an administrator's: a job that can do everything is a job that can hide what it did.",
     fix: "make a role that can do what the job does and no more",
     check: (linted) =>
-      textFindings(linted, ({ text }) => (admin.test(text.replaceAll(/\{[^}]*\}/g, "")) ? `an administrator's, by its name: ${text}` : undefined)),
+      textFindings(linted, ({ text }) =>
+        admin.test(text.replaceAll(/\{[^}]*\}/g, "")) ? `an administrator's, by its name: ${text}` : undefined,
+      ),
   },
   {
     name: "policy-any-action",

@@ -1,3 +1,4 @@
+import { distance } from "../nearest.ts";
 import type { Linted } from "./rule.ts";
 import { credentialsOf } from "./run-view.ts";
 import { scopeTexts } from "./scope-view.ts";
@@ -34,30 +35,13 @@ export function slipOf(word: string, words: readonly string[]): string | undefin
   const most = word.length < 5 ? 1 : 2;
   const near = words
     .filter((other) => Math.abs(other.length - word.length) <= most)
-    .map((other) => ({ other, distance: distanceOf(word, other) }))
-    .filter(({ distance }) => distance <= most)
-    .toSorted((a, b) => a.distance - b.distance);
+    .map((other) => ({ other, far: distance(plain(word), plain(other)) }))
+    .filter(({ far }) => far <= most)
+    .toSorted((a, b) => a.far - b.far);
   return near[0]?.other;
 }
 
-/** Levenshtein's, where a swap of neighbours counts once, and so does another case or `-` for `_`. */
-function distanceOf(one: string, other: string): number {
-  const [a, b] = [one, other].map((text) => text.toLowerCase().replaceAll("-", "_"));
-  if (a === undefined || b === undefined || a === b) return one === other ? 0 : 1;
-  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)];
-  for (let row = 1; row <= a.length; row += 1) rows.push(nextRow(a, b, rows));
-  return rows.at(-1)?.at(-1) ?? 0;
-}
-
-function nextRow(a: string, b: string, rows: readonly (readonly number[])[]): number[] {
-  const row = rows.length;
-  const above = rows[row - 1] ?? [];
-  const current = [row];
-  for (let column = 1; column <= b.length; column += 1) {
-    const replaced = (above[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-    const swapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
-    const before = swapped ? (rows[row - 2]?.[column - 2] ?? replaced) + 1 : replaced;
-    current.push(Math.min(replaced, before, (above[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1));
-  }
-  return current;
+/** `-` for `_` and another case are slips of their own kind. */
+function plain(word: string): string {
+  return word.toLowerCase().replaceAll("-", "_");
 }

@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { BrokerError } from "../../../src/errors.ts";
 import type { Identity } from "../../../src/identity/identity.ts";
-import { identifyingClaims } from "../../../src/identity/issuers/ids.ts";
+import { issuerWords } from "../../../src/identity/issuers/issuer-words.ts";
 import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/issuers.ts";
 import { noHistory } from "../../../src/identity/keys/key-history.ts";
 import { issuerFetch } from "../../../src/identity/keys/network.ts";
@@ -118,7 +118,7 @@ export async function openStage(make: MakeVerifier = createVerifier): Promise<St
   });
   const policy = compileTemplates(
     Object.entries(templates).map(([name, text]) => ({ file: `${name}.yaml`, text })),
-    { ...rooms, issuers: identifyingClaims(config) },
+    { ...rooms, issuers: issuerWords(config) },
   );
   if (policy.kind !== "policy") throw new Error(JSON.stringify(policy));
   const kept = stack.move();

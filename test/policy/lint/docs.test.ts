@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { diffLines } from "diff";
 import { expect, it } from "vitest";
-import { themes } from "../../../src/policy/lint/rules.ts";
 import type { Rule } from "../../../src/policy/lint/rule.ts";
+import { themes } from "../../../src/policy/lint/rules.ts";
 import { example } from "./site.ts";
 
 const opening = `# What \`mayfly check\` finds

@@ -9,6 +9,9 @@ import { narrowedSite } from "./narrowing.ts";
 import { decideByOracle } from "./oracle/decide.ts";
 import { type Final, finalForms } from "./oracle/final.ts";
 import { beyond } from "./oracle/within.ts";
+import { near } from "./identities.ts";
+import type { Problem } from "../../../src/policy/problem.ts";
+import { whoHolds } from "./oracle/who.ts";
 import { type Found, inWords, type Trial, Wrong } from "./part.ts";
 import { morePrecisely } from "./scope.ts";
 import { mapOf, reordered, type WrittenFile } from "./written.ts";
@@ -65,8 +68,10 @@ function tryOne(site: Site, trial: Trial, tally: Tally): void {
   const loaded = loadSite(site, subject, random);
   const excess = beyond(site.files);
   // What only the lint refuses is no policy to try, and is left out of the count.
-  if (loaded.kind === "refused" && loaded.advised && excess.length === 0) count.advised += 1;
-  else {
+  if (loaded.kind === "refused" && loaded.advised && excess.length === 0) {
+    count.advised += 1;
+    tryNever(site, loaded.problems, trial, wrong);
+  } else {
     count.policies += 1;
     if (loaded.kind === "policy" && excess.length > 0) wrong.add("loads", () => `${excess[0]}: ${textOf(site.files)}`);
     if (loaded.kind === "refused" && excess.length === 0)
@@ -74,6 +79,21 @@ function tryOne(site: Site, trial: Trial, tally: Tally): void {
     if (loaded.kind === "refused") count.refused += 1;
     else tryPolicy(loaded, trial, tally);
   }
+}
+
+const triesAtNever = 20;
+
+/** Of what the lint says that it can never match, nobody is found who does. */
+function tryNever({ files }: Site, problems: readonly Problem[], { random }: Trial, wrong: Wrong): void {
+  const never = problems.filter(({ rule, key }) => rule === "never-matches" && !key.includes("any"));
+  // One alternative may be dead beside others; and of several entries, a finding does not say which of them it means.
+  const said = files.filter(({ file, content }) => content["for_each"] === undefined && never.some((problem) => problem.file === file));
+  for (const final of finalForms(files).filter(({ file }) => said.some((one) => one.file === file)))
+    for (let nth = 0; nth < triesAtNever; nth++) {
+      const identity = near(final.whos, random);
+      if (final.whos.every((who) => whoHolds(who, identity)))
+        wrong.add("matches, and never should", () => `${never[0]?.message}: ${JSON.stringify(identity.claims)} of ${textOf(files)}`);
+    }
 }
 
 type LoadedPolicy = Extract<Loaded, { kind: "policy" }>;

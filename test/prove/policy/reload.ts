@@ -43,22 +43,24 @@ export async function reload(trial: Trial): Promise<Found> {
   const host = stack.use(await Host.unknown(upstreams, { flip: versions[0].text }, () => ({})));
   const digests = await bothDigests(host);
   const bySignal = await wave(trial, host, { stack, count: requests[trial.size], pace: 0, from: firstUser, flip: bySignals(host) });
-  const byChange = await wave(trial, host, { stack, count: perUser, pace: 80, from: firstUser + 50, flip: byChanges(host) });
+  const paced = await wave(trial, host, { stack, count: perUser, pace: 40, from: firstUser + 50, flip: bySignals(host) });
+  const byChange = await wave(trial, host, { stack, count: perUser, pace: 80, from: firstUser + 60, flip: byChanges(host) });
   const entries = await recorded(host);
   const used = new Set<string>();
-  for (const answer of [...bySignal.answers, ...byChange.answers]) {
+  const answers = [bySignal, paced, byChange].flatMap((waved) => waved.answers);
+  for (const answer of answers) {
     const digest = verify(trial.subject.heard(answer, [...digests.keys()]), { entries, digests, wrong });
     if (digest !== undefined) used.add(digest);
   }
   const flips = entries.filter(({ kind }) => kind === "policy").length;
   if (used.size < versions.length) wrong.add("only one version decided", () => [...used].join());
   if (bySignal.atOnce < requests[trial.size] / 2) wrong.add("too few in flight", () => String(bySignal.atOnce));
-  const all = bySignal.answers.length + byChange.answers.length;
+  if (flips < 6) wrong.add("too few changes", () => String(flips));
   const mixed = wrong.count("no version of ours", "another version's answer", "before its version was in force", "not on record");
   return {
-    claim: `${inWords(all)} requests, ${inWords(bySignal.atOnce)} of them in flight at once, while templates changed ${flips - 1} times: ${mixed} not of the one version that the ledger names`,
+    claim: `${inWords(answers.length)} requests, ${inWords(bySignal.atOnce)} of them in flight at once, while templates changed ${flips - 1} times: ${mixed} not of the one version that the ledger names`,
     held: wrong.count() === 0,
-    figures: { reloadRequests: all, reloadAtOnce: bySignal.atOnce, reloadFlips: flips - 1, reloadMixed: mixed },
+    figures: { reloadRequests: answers.length, reloadAtOnce: bySignal.atOnce, reloadFlips: flips - 1, reloadMixed: mixed },
   };
 }
 
