@@ -106,7 +106,7 @@ function oddities(document: Document.Parsed): readonly Oddity[] {
   const add = (node: { range?: readonly number[] | null | undefined }, message: string): void => {
     found.push({ offset: node.range?.[0] ?? 0, message });
   };
-  if (document.directives.yaml.explicit === true) found.push({ offset: 0, message: "a directive" });
+  if (hasDirective(document)) found.push({ offset: 0, message: "a directive" });
   visit(document, {
     Alias: (_, node) => add(node, "an alias; write the value out"),
     Node: (_, node) => {
@@ -116,6 +116,11 @@ function oddities(document: Document.Parsed): readonly Oddity[] {
     },
   });
   return found;
+}
+
+/** `%YAML`, or a `%TAG` beside the one that is always there. */
+function hasDirective({ directives: { yaml, tags } }: Document.Parsed): boolean {
+  return yaml.explicit === true || Object.keys(tags).length > 1 || tags["!!"] !== "tag:yaml.org,2002:";
 }
 
 function oddKeys(map: YAMLMap): readonly Oddity[] {

@@ -1,3 +1,4 @@
+import { accepts } from "../pattern.ts";
 import { closedValues, refForms } from "./claim-values.ts";
 import { contradictions } from "./contradiction.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
@@ -97,13 +98,15 @@ function texts({ patterns }: PlacedLine): readonly string[] {
   return patterns.map(patternText);
 }
 
+/** A glob that takes one of the values is no slip, however near to another one it is. */
 function misspeltValues(linted: Linted): readonly Finding[] {
-  return linted.lines.flatMap((line) => {
-    const values = linted.issuers.flatMap(({ preset }) => closedValues(preset, line.claim));
-    return texts(line).flatMap((text) => {
+  return linted.lines.flatMap(({ claim, patterns, path }) => {
+    const values = linted.issuers.flatMap(({ preset }) => closedValues(preset, claim));
+    const strange = patterns.filter((pattern) => !values.some((value) => accepts(pattern, value))).map(patternText);
+    return strange.flatMap((text) => {
       const near = slipOf(text, values);
-      const message = `${line.claim} is never known to be ${JSON.stringify(text)}`;
-      return near === undefined ? [] : [{ path: line.path, message, fix: `did you mean ${near}?` }];
+      const message = `${claim} is never known to be ${JSON.stringify(text)}`;
+      return near === undefined ? [] : [{ path, message, fix: `did you mean ${near}?` }];
     });
   });
 }
@@ -125,12 +128,19 @@ function booleanOrText(linted: Linted): readonly Finding[] {
   });
 }
 
+/** No ref ends or begins so (git-check-ref-format): what looks like it in a review is another text. */
+const edgedRef = /^\s|\s$/;
+
 function refShapes(linted: Linted): readonly Finding[] {
   return linted.lines.flatMap((line) => {
     const forms = linted.issuers.map(({ preset }) => refForms(preset, line.claim));
     const [form] = forms;
     if (form === undefined || forms.some((other) => other !== form)) return [];
-    const wrong = texts(line).find((text) => !text.startsWith("*") && text.startsWith("refs/") !== (form === "full"));
+    const wrong = texts(line).find(
+      (text) => edgedRef.test(text) || (!text.startsWith("*") && text.startsWith("refs/") !== (form === "full")),
+    );
+    if (wrong !== undefined && edgedRef.test(wrong))
+      return [{ path: line.path, message: `no ref can be ${JSON.stringify(wrong)}`, fix: "take the blank out" }];
     const fix = form === "full" ? `write it as refs/heads/${wrong ?? ""}, or refs/tags/…` : "leave out 'refs/heads/'";
     return wrong === undefined
       ? []

@@ -50,19 +50,23 @@ function underivable(linted: Linted): readonly Finding[] {
     }));
 }
 
-/** `workflow_run` and its like have no trust but `unknown`, which no template can ask for. */
+/** `workflow_run` and its like have no trust but `unknown`, which no template can ask for; pull requests have their own and no other. */
 function eventsWithoutTrust(linted: Linted): readonly Finding[] {
-  if (!presetIs(linted, "github", "forgejo") || asking(linted, "trust").length === 0) return [];
+  const trusts = asking(linted, "trust").map(({ patterns }) => patterns.map(patternText));
+  if (!presetIs(linted, "github", "forgejo") || trusts.length === 0) return [];
+  const pulls = trusts.every((asked) => asked.includes("pull_request"));
   return asking(linted, "event_name")
     .filter(({ patterns }) =>
       patterns.every(
         (pattern) =>
-          isLiteral(pattern) && !writersOnly.includes(patternText(pattern)) && !patternText(pattern).startsWith("pull_request"),
+          isLiteral(pattern) &&
+          !writersOnly.includes(patternText(pattern)) &&
+          !(pulls && patternText(pattern).startsWith("pull_request")),
       ),
     )
     .map(({ path, patterns }) => ({
       path,
-      message: `a job of ${patterns.map(patternText).join(" or ")} has no trust, and the template asks for some`,
+      message: `a job of ${patterns.map(patternText).join(" or ")} never has the trust that the template asks for`,
       fix: "ask for an event that only those with write access cause, such as push",
     }));
 }

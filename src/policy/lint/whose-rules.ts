@@ -10,7 +10,7 @@ export const whoseRules: readonly Rule[] = [
     level: "risk",
     says: "Which repository, project or pipeline it is, is said by its name alone: whoever takes that name once it is free gets the credentials.",
     fix: "ask for its id; a name may stand beside it",
-    check: (linted) => whoseFindings(linted, "name"),
+    check: (linted) => [...whoseFindings(linted, "name"), ...wordsForIds(linted)],
   },
   {
     name: "owner-wide",
@@ -52,6 +52,24 @@ export const whoseRules: readonly Rule[] = [
     check: anyRefWorkflows,
   },
 ];
+
+/** These number what they know: a name there matches nobody, and hides that no id is asked for. */
+function wordsForIds(linted: Linted): readonly Finding[] {
+  if (!presetIs(linted, "github", "forgejo", "gitlab")) return [];
+  const ids = linted.issuers
+    .flatMap(({ claims, workload }) => [...claims, ...workload])
+    .filter((claim) => claim.endsWith("_id"));
+  return asking(linted, ...new Set(ids)).flatMap(({ claim, patterns, path }) => {
+    const word = patterns
+      .filter(isLiteral)
+      .map(patternText)
+      .find((text) => !/^\d+$/.test(text) && !text.includes("{"));
+    const message = `${claim} is a number, and never ${JSON.stringify(word)}`;
+    return word === undefined
+      ? []
+      : [{ path, message, fix: "write the id; the name may stand beside it as a claim of its own" }];
+  });
+}
 
 type Wide = "name" | "owner" | "subject";
 

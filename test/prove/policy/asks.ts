@@ -1,8 +1,8 @@
 import type { Ask } from "../../../src/policy/decide.ts";
 import { pick, type Random, whole } from "../identity/chance.ts";
-import { chance } from "./chance.ts";
+import { chance, some } from "./chance.ts";
 import { near } from "./identities.ts";
-import type { Final } from "./oracle/final.ts";
+import type { Final, FinalStep } from "./oracle/final.ts";
 
 /** Somewhere in the months in which these templates' dates and both changes of summer time lie. */
 function randomMoment(random: Random): number {
@@ -11,15 +11,24 @@ function randomMoment(random: Random): number {
 
 /** What somebody close to one of these templates asks for: most often what it gives, and now and then something that it does not. */
 export function randomAsk(finals: readonly Final[], random: Random): Ask {
-  const meant = finals.length === 0 ? undefined : pick(random, finals);
-  const steps = [...(meant?.steps.keys() ?? [])];
-  const step = steps.length > 0 && chance(random, 0.92) ? pick(random, steps) : chance(random, 0.05) ? "nosuch" : undefined;
-  const pinned = meant?.steps.get(step ?? "")?.run?.map(String);
+  const [meant] = some(random, finals, [1, 1]);
+  const { whos, steps, name } = meant ?? { whos: [], steps: new Map<string, FinalStep>(), name: undefined };
+  const step = randomStep([...steps.keys()], random);
   return {
-    identity: near(meant?.whos ?? [], random),
-    template: chance(random, 0.5) ? undefined : chance(random, 0.03) ? "nosuch" : meant?.name,
+    identity: near(whos, random),
+    template: pick(random, [undefined, name, name, undefined, chance(random, 0.1) ? "nosuch" : name]),
     step,
-    command: chance(random, 0.1) ? [] : pinned !== undefined && chance(random, 0.8) ? pinned : ["make", "all"],
+    command: randomCommand(steps.get(step ?? "")?.run?.map(String), random),
     now: randomMoment(random),
   };
+}
+
+function randomStep(steps: readonly string[], random: Random): string | undefined {
+  if (steps.length > 0 && chance(random, 0.92)) return pick(random, steps);
+  return chance(random, 0.05) ? "nosuch" : undefined;
+}
+
+function randomCommand(pinned: readonly string[] | undefined, random: Random): readonly string[] {
+  if (chance(random, 0.1)) return [];
+  return pinned !== undefined && chance(random, 0.8) ? pinned : ["make", "all"];
 }

@@ -1,4 +1,5 @@
-import { pick, type Random, whole } from "../identity/chance.ts";
+import { type Random, whole } from "../identity/chance.ts";
+import type { Written } from "./written.ts";
 
 /** Once in so many times, by and large. */
 export function chance(random: Random, probability: number): boolean {
@@ -31,6 +32,7 @@ export function between(random: Random, least: number, most: number): number {
   return least + whole(random, most - least + 1);
 }
 
-export function textOf(random: Random, alphabet: string, length: number): string {
-  return Array.from({ length }, () => pick(random, [...alphabet])).join("");
+/** The keys that are made, once in so many times; else none. */
+export function maybe(random: Random, probability: number, make: () => Written): Written {
+  return chance(random, probability) ? make() : {};
 }

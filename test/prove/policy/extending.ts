@@ -1,40 +1,46 @@
 import { pick, type Random } from "../identity/chance.ts";
-import { chance, some } from "./chance.ts";
+import { chance, maybe, some } from "./chance.ts";
 import { randomWhen } from "./when-made.ts";
 import { conditions, type IssuerName, issuerNames, randomWho } from "./who-made.ts";
-import { listOf, mapOf, type Written, type WrittenFile } from "./written.ts";
+import { listOf, mapOf, type Plain, type Written, type WrittenFile } from "./written.ts";
 
 /** A template that narrows this one; in one of six, one that has something more than it, and must not load. */
 export function extending({ content: base }: WrittenFile, random: Random): WrittenFile {
   const name = `${String(base["template"])}-child`;
-  const kept = some(random, Object.keys(mapOf(base["credentials"])), [0, 3]);
-  const writes = chance(random, 0.6);
   const narrow: Written = {
     version: 1,
     template: name,
     extends: String(base["template"]),
     who: childWho(base, random),
-    ...(chance(random, 0.2) ? { when: randomWhen(random) } : {}),
-    ...(chance(random, 0.3) ? { max_ttl: pick(random, ["5m", "20m", "1h"]) } : {}),
-    ...(writes
-      ? { credentials: Object.fromEntries(kept.map((key) => [key, shorter(mapOf(mapOf(base["credentials"])[key]), random)])) }
-      : {}),
-    ...(writes && base["steps"] !== undefined ? { steps: narrowerSteps(mapOf(base["steps"]), kept, random) } : {}),
-    ...(base["network"] === undefined
-      ? {}
-      : {
-          network: some(
-            random,
-            listOf(base["network"]).filter((one) => one !== "credentials"),
-            [0, 3],
-          ),
-        }),
-    ...(chance(random, 0.3) ? { sandbox: lower(mapOf(base["sandbox"]), random) } : {}),
-    ...(base["tolerate"] === undefined ? {} : { tolerate: chance(random, 0.5) ? mapOf(base["tolerate"]) : {} }),
-    ...(base["observe"] === undefined ? {} : { observe: mapOf(base["observe"]) }),
+    ...maybe(random, 0.2, () => ({ when: randomWhen(random) })),
+    ...maybe(random, 0.3, () => ({ max_ttl: pick(random, ["5m", "20m", "1h"]) })),
+    ...maybe(random, 0.6, () => keptScope(base, random)),
+    ...maybe(random, 0.3, () => ({ sandbox: lower(mapOf(base["sandbox"]), random) })),
+    ...where(base["network"], (network) => ({ network: fewerHosts(network, random) })),
+    ...where(base["tolerate"], (tolerate) => ({ tolerate: chance(random, 0.5) ? tolerate : {} })),
+    ...where(base["observe"], (observe) => ({ observe })),
   };
   const content = chance(random, 1 / 6) ? pick(random, widenings)(narrow, base) : narrow;
   return { file: `${name}.yaml`, content };
+}
+
+function where(value: Plain | undefined, make: (value: Plain) => Written): Written {
+  return value === undefined ? {} : make(value);
+}
+
+/** `credentials` would stand for those that are left, and these may have no endpoints. */
+function fewerHosts(network: Plain | undefined, random: Random): readonly Plain[] {
+  const hosts = listOf(network).filter((one) => one !== "credentials");
+  return some(random, hosts, [0, 3]);
+}
+
+function keptScope(base: Written, random: Random): Written {
+  const credentials = mapOf(base["credentials"]);
+  const kept = some(random, Object.keys(credentials), [0, 3]);
+  return {
+    credentials: Object.fromEntries(kept.map((key) => [key, shorter(mapOf(credentials[key]), random)])),
+    ...where(base["steps"], (steps) => ({ steps: narrowerSteps(mapOf(steps), kept, random) })),
+  };
 }
 
 function childWho(base: Written, random: Random): Written {
@@ -71,11 +77,7 @@ function narrowerSteps(base: Written, kept: readonly string[], random: Random): 
         name,
         {
           credentials: some(random, given, [0, 2]),
-          network: some(
-            random,
-            listOf(network).filter((one) => one !== "credentials"),
-            [0, 3],
-          ),
+          network: fewerHosts(network, random),
           workspace: pick(random, narrower),
           ...(run === undefined ? (chance(random, 0.3) ? { run: ["make", name] } : {}) : { run }),
         },

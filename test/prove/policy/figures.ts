@@ -119,7 +119,8 @@ const asks = 20_000;
 function measuredDecisions(policy: SitePolicy, { subject, random, size }: Trial): readonly number[] {
   const made = Array.from({ length: asks }, () => askOf(random));
   const granted = made.filter((ask) => subject.decide(policy, ask).kind === "granted").length;
-  if (granted < asks / 10 || granted > asks * 0.9) throw new Error(`${granted} of ${asks} asks are granted, which is no mixture`);
+  if (granted < asks / 10 || granted > asks * 0.9)
+    throw new Error(`${granted} of ${asks} asks are granted, which is no mixture`);
   return Array.from({ length: tries[size] }, () => {
     const times = made.map((ask) => {
       const began = performance.now();
@@ -146,7 +147,13 @@ function askOf(random: Random): Ask {
     { trust: pick(random, ["protected", "protected", "branch"] as const) },
   );
   const template = random() < 0.5 ? undefined : `team-${nth % 20}/t${nth}`;
-  return { identity, template, step: pick(random, ["migrate", "ship"]), command: [], now: Date.UTC(2026, 10, 23) + Math.floor(random() * 864e5) };
+  return {
+    identity,
+    template,
+    step: pick(random, ["migrate", "ship"]),
+    command: [],
+    now: Date.UTC(2026, 10, 23) + Math.floor(random() * 864e5),
+  };
 }
 
 const longest = 8_192;
@@ -170,10 +177,18 @@ function hardest(): readonly (readonly [string, string])[] {
     ["*\uD83D\uDE00", "x", "\uD83D\uDE00", ""],
     ["*\u0301", "x", "\u0301", ""],
   ] as const;
-  const repeated = pairs.map(([piece, end, value, last]) => [full(piece, end, longestGlob), full(value, last, longest)] as const);
+  const repeated = pairs.map(
+    ([piece, end, value, last]) => [full(piece, end, longestGlob), full(value, last, longest)] as const,
+  );
   const blocks = [1, 4, 60, 120].map((size) => [`*${"a".repeat(size)}*${"a".repeat(size)}b*`, full("a", "", longest)] as const);
   const plain = ["*", "**", "*a", "*/b", "a*b", "**/"].map((glob) => [glob, full("/", "", longest)] as const);
-  return [...repeated, ...blocks, ...plain, ["a".repeat(longest), full("a", "", longest)], [`${"a".repeat(250)}*`, full("a", "", longest)]];
+  return [
+    ...repeated,
+    ...blocks,
+    ...plain,
+    ["a".repeat(longest), full("a", "", longest)],
+    [`${"a".repeat(250)}*`, full("a", "", longest)],
+  ];
 }
 
 /** For each try, the pattern that took longest of all. Where one is not taken by the language, nobody can write it. */

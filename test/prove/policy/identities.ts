@@ -71,13 +71,24 @@ function disturb(claims: Map<string, Claim>, told: Fitting["told"], random: Rand
   if (chance(random, 0.1)) told.trust = pick<Trust>(random, trusts);
   if (chance(random, 0.05)) told.issuer = pick(random, ["ci", "mesh", "CI", ""]);
   const known = [...vocabulary.keys()];
-  const claim = chance(random, 0.7) && claims.size > 0 ? pick(random, [...claims.keys()]) : pick(random, known);
-  const value = claims.get(claim);
-  const change = pick(random, ["drop", "misspell", "other", "shape"] as const);
-  if (change === "drop") claims.delete(claim);
-  else if (change === "misspell" && typeof value === "string") claims.set(claim, pick(random, ["", ...misspellings(value)]));
-  else if (change === "shape") claims.set(claim, shaped(value, random));
-  else claims.set(claim, pick(random, vocabulary.get(claim)?.values ?? ["other"]));
+  const claim = pick(random, chance(random, 0.7) && claims.size > 0 ? [...claims.keys()] : known);
+  const other = otherThan(claim, claims.get(claim), random);
+  if (other === undefined) claims.delete(claim);
+  else claims.set(claim, other);
+}
+
+/** Undefined: it is not there any more. */
+function otherThan(claim: string, value: Claim | undefined, random: Random): Claim | undefined {
+  switch (pick(random, ["drop", "misspell", "other", "shape"] as const)) {
+    case "drop":
+      return undefined;
+    case "misspell":
+      return pick(random, ["", ...misspellings(String(value ?? "x"))]);
+    case "shape":
+      return shaped(value, random);
+    case "other":
+      return pick(random, vocabulary.get(claim)?.values ?? ["other"]);
+  }
 }
 
 function shaped(value: Claim | undefined, random: Random): Claim {

@@ -16,20 +16,35 @@ export function lint(trial: Trial): Found {
   plantedFlaws(trial, wrong);
   const goods = [...goodTemplates.map((file) => [file]), goodTemplates];
   for (const files of goods) {
-    const [first] = found(trial, [...new Set([...files, ...goodTemplates.filter((file) => /(?:base-library|child-of-base)\.yaml$/.test(file))])]);
-    if (first !== undefined) wrong.add("false flags", () => `${files.length === 1 ? files[0] : "all of them together"}: ${first.rule}: ${first.message}`);
+    const [first] = found(trial, [
+      ...new Set([...files, ...goodTemplates.filter((file) => /(?:base-library|child-of-base)\.yaml$/.test(file))]),
+    ]);
+    if (first !== undefined)
+      wrong.add(
+        "false flags",
+        () => `${files.length === 1 ? files[0] : "all of them together"}: ${first.rule}: ${first.message}`,
+      );
   }
-  if (rules.length < 30 || goodTemplates.length < 20) wrong.add("too few", () => `${rules.length} rules, ${goodTemplates.length} good templates`);
+  if (rules.length < 30 || goodTemplates.length < 20)
+    wrong.add("too few", () => `${rules.length} rules, ${goodTemplates.length} good templates`);
   const [missed, false_] = [wrong.count("planted flaws not flagged", "planted flaws in force"), wrong.count("false flags")];
   return {
     claim: `${rules.length - wrong.count("examples not flagged")} of ${rules.length} lint rules flag their example, ${flaws.length - missed} of ${flaws.length} planted flaws flagged, ${false_} false flags on ${goodTemplates.length + rules.length + 1} good templates`,
     held: wrong.count() === 0,
-    figures: { lintRules: rules.length, plantedFlaws: flaws.length, plantedFlawsMissed: missed, goodTemplates: goodTemplates.length + rules.length + 1, falseFlags: false_ },
+    figures: {
+      lintRules: rules.length,
+      plantedFlaws: flaws.length,
+      plantedFlawsMissed: missed,
+      goodTemplates: goodTemplates.length + rules.length + 1,
+      falseFlags: false_,
+    },
   };
 }
 
 function found({ subject }: Trial, files: readonly string[]): readonly Problem[] {
-  return subject.check(files.map((file) => ({ file: file.slice(file.lastIndexOf("/") + 1), text: readFileSync(file, "utf8") })));
+  return subject.check(
+    files.map((file) => ({ file: file.slice(file.lastIndexOf("/") + 1), text: readFileSync(file, "utf8") })),
+  );
 }
 
 function plantedFlaws({ subject }: Trial, wrong: Wrong): void {

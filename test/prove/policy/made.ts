@@ -1,6 +1,6 @@
 import { pick, type Random } from "../identity/chance.ts";
 import { boundsFor } from "./bounds-made.ts";
-import { between, chance, some } from "./chance.ts";
+import { between, chance, maybe, some } from "./chance.ts";
 import { extending } from "./extending.ts";
 import { randomWhen } from "./when-made.ts";
 import { type IssuerName, issuerNames, randomWho } from "./who-made.ts";
@@ -32,29 +32,32 @@ function randomTemplate(name: string, random: Random): WrittenFile {
   const folder = chance(random, 0.4) ? "shop/" : "";
   const each = chance(random, 0.2);
   const issuer = pick(random, issuerNames);
-  const credentials = randomCredentials(issuer, each, random);
-  const names = Object.keys(credentials);
-  const who = randomWho(issuer, random);
-  const baseOnly = !each && chance(random, 0.1);
-  const [steps, maxTtl] = [chance(random, 0.4), chance(random, 0.4)];
   const content: Written = {
     version: 1,
     template: `${folder}${name}`,
-    ...(chance(random, 0.5) ? { owner: "team-shop" } : {}),
-    ...(baseOnly ? {} : { who: each ? { ...who, environment: "{each.stage}" } : who }),
-    ...(each ? { for_each: randomEntries(random) } : {}),
-    ...(chance(random, 0.2) ? { when: randomWhen(random) } : {}),
-    ...(maxTtl ? { max_ttl: pick(random, ["30m", "1h"]) } : {}),
-    ...(names.length > 0 || chance(random, 0.5) ? { credentials } : {}),
-    ...(steps ? { steps: randomSteps(credentials, random) } : {}),
-    ...(!steps && chance(random, 0.5) ? { network: randomNetwork(names, credentials, random) } : {}),
+    ...maybe(random, 0.5, () => ({ owner: "team-shop" })),
+    ...(each ? eachWho(issuer, random) : maybe(random, 0.9, () => ({ who: randomWho(issuer, random) }))),
+    ...maybe(random, 0.2, () => ({ when: randomWhen(random) })),
+    ...maybe(random, 0.4, () => ({ max_ttl: pick(random, ["30m", "1h"]) })),
+    ...randomScope(randomCredentials(issuer, each, random), random),
     sandbox: randomSandbox(random),
-    ...(chance(random, 0.15) ? { tolerate: { "cpu-limit": "the build hosts have no cpu controller" } } : {}),
-    ...(chance(random, 0.15)
-      ? { observe: { parts: some(random, ["network", "limits"], [1, 2]), until: pick(random, dates) } }
-      : {}),
+    ...maybe(random, 0.15, () => ({ tolerate: { "cpu-limit": "the build hosts have no cpu controller" } })),
+    ...maybe(random, 0.15, () => ({
+      observe: { parts: some(random, ["network", "limits"], [1, 2]), until: pick(random, dates) },
+    })),
   };
   return { file: `${folder}${name}.yaml`, content };
+}
+
+function eachWho(issuer: IssuerName, random: Random): Written {
+  return { who: { ...randomWho(issuer, random), environment: "{each.stage}" }, for_each: randomEntries(random) };
+}
+
+function randomScope(credentials: Written, random: Random): Written {
+  const names = Object.keys(credentials);
+  const given = names.length > 0 || chance(random, 0.5) ? { credentials } : {};
+  if (chance(random, 0.4)) return { ...given, steps: randomSteps(credentials, random) };
+  return { ...given, ...maybe(random, 0.5, () => ({ network: randomNetwork(names, credentials, random) })) };
 }
 
 const dates = ["2026-11-30", "2026-12-15", "2027-01-31"];
@@ -84,7 +87,10 @@ function randomCredentials(issuer: IssuerName, each: boolean, random: Random): W
       path: `secret/data/ci/${pick(random, slots[issuer])}`,
       deliver: { files: { "token.txt": "token" } },
     }),
-    deep: () => ({ provider: "vault-main", path: `secret/data/${pick(random, slots[issuer])}/${pick(random, slots[issuer])}/x` }),
+    deep: () => ({
+      provider: "vault-main",
+      path: `secret/data/${pick(random, slots[issuer])}/${pick(random, slots[issuer])}/x`,
+    }),
   };
   const names = some(random, Object.keys(makers), [0, 3]);
   const made = names.map((name) => [name, { ...makers[name]?.(), ...lifeOf(random) }] as const);

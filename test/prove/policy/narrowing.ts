@@ -9,6 +9,8 @@ import { isList, listOf, mapOf, type Plain, type Written, type WrittenFile } fro
 export interface Narrowed {
   readonly files: readonly WrittenFile[];
   readonly how: string;
+  /** The template that has it; undefined where all of them do. */
+  readonly about?: string;
 }
 
 type Narrowing = (content: Written, random: Random) => Written;
@@ -27,8 +29,13 @@ const narrowings: Readonly<Record<string, Narrowing>> = {
     };
   },
   "a value of not more": (content, random) => {
-    const [who, claim] = [mapOf(content["who"]), pick(random, ["event_name", "environment", "ref"])];
-    const [not, known] = [mapOf(who["not"]), vocabulary.get(claim)];
+    const who = mapOf(content["who"]);
+    const not = mapOf(who["not"]);
+    const claim = pick(
+      random,
+      chance(random, 0.7) && Object.keys(not).length > 0 ? Object.keys(not) : ["event_name", "environment", "ref"],
+    );
+    const known = vocabulary.get(claim);
     const value = pick<Plain>(random, [...(known?.values ?? []), ...(known?.globs ?? [])]);
     return { ...content, who: { ...who, not: { ...not, [claim]: [...listOf(not[claim]), value] } } };
   },
@@ -63,7 +70,7 @@ export function narrowedSite(files: readonly WrittenFile[], random: Random): Nar
   if (templates.length === 0) return { files, how: "nothing" };
   const [chosen, how] = [pick(random, templates), pick(random, Object.keys(narrowings))];
   const content = narrowings[how]?.(chosen.content, random) ?? chosen.content;
-  return { files: files.map((file) => (file === chosen ? { ...file, content } : file)), how };
+  return { files: files.map((file) => (file === chosen ? { ...file, content } : file)), how, about: chosen.file };
 }
 
 function above(random: Random): WrittenFile {

@@ -1,8 +1,8 @@
 import type { Claim, Identity } from "../../../src/identity/identity.ts";
 import { identityWith } from "./identities.ts";
+import { loadSite } from "./loaded.ts";
 import { misspellings } from "./misspelled.ts";
 import { type Found, inWords, type Trial, Wrong } from "./part.ts";
-import { loadSite } from "./loaded.ts";
 import type { SitePolicy } from "./subject.ts";
 import type { Written } from "./written.ts";
 
@@ -188,7 +188,12 @@ const matchers: readonly Matcher[] = [
   },
   {
     name: "any",
-    who: { any: [{ event_name: "push", environment: "staging" }, { event_name: "workflow_dispatch", actor_id: "1001", absent: "base_ref" }] },
+    who: {
+      any: [
+        { event_name: "push", environment: "staging" },
+        { event_name: "workflow_dispatch", actor_id: "1001", absent: "base_ref" },
+      ],
+    },
     good: having({ event_name: "workflow_dispatch", actor_id: "1001" }),
     bad: [
       having({}),

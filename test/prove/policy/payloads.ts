@@ -3,7 +3,7 @@ import { chance } from "./chance.ts";
 
 /** What hardening P-01 to P-07 and the languages behind each slot name: pieces that mean something to somebody. */
 const pieces: readonly string[] = [
-  ...[
+  [
     "*",
     "**",
     "?",
@@ -18,7 +18,7 @@ const pieces: readonly string[] = [
     "$(id)",
     "`id`",
   ],
-  ...[
+  [
     '"',
     "'",
     '","',
@@ -28,8 +28,8 @@ const pieces: readonly string[] = [
     '\\"',
     "\\u0022",
   ],
-  ...["') || true || ('", '") || true || ("', "' || '1'=='1", "\\x27) || true", "'''", '"""', "r'", "b'", "`"],
-  ...[
+  ["') || true || ('", '") || true || ("', "' || '1'=='1", "\\x27) || true", "'''", '"""', "r'", "b'", "`"],
+  [
     "..",
     ".",
     "../",
@@ -47,7 +47,7 @@ const pieces: readonly string[] = [
     "%5c",
     "\\..\\",
   ],
-  ...[
+  [
     "&resource=https://vault.azure.net",
     "#",
     "&",
@@ -62,7 +62,7 @@ const pieces: readonly string[] = [
     "@evil.example.com",
     "://",
   ],
-  ...[
+  [
     "\r\n",
     "\n",
     "\r",
@@ -82,8 +82,8 @@ const pieces: readonly string[] = [
     ";",
     "=",
   ],
-  ...[" ", "  ", "\u00A0", "\u3000", "\u200B", "\u200D", "\uFEFF", "\u202E", "\u2066", "\u00AD", "\u0301", "\uD800", "\uDC00"],
-  ...[
+  [" ", "  ", "\u00A0", "\u3000", "\u200B", "\u200D", "\uFEFF", "\u202E", "\u2066", "\u00AD", "\u0301", "\uD800", "\uDC00"],
+  [
     "．．",
     "／",
     "＊",
@@ -108,7 +108,7 @@ const pieces: readonly string[] = [
     "e\u0301",
     "\u1E9E",
   ],
-  ...[
+  [
     "-",
     "--",
     "-rf",
@@ -129,8 +129,8 @@ const pieces: readonly string[] = [
     ":*",
     "arn:aws:s3:::",
   ],
-  ...["__proto__", "constructor", "toString", "null", "undefined", "true", "NaN", "-1", "0x10", "1e3", "0", "00", ""],
-];
+  ["__proto__", "constructor", "toString", "null", "undefined", "true", "NaN", "-1", "0x10", "1e3", "0", "00", ""],
+].flat();
 
 const benign = ["519283746", "shop-web", "main", "v1.2.3", "a", "x_y", "0"];
 
@@ -149,7 +149,7 @@ export function hostileValue(random: Random): unknown {
       1.5,
       1e21,
       2 ** 53,
-      12_345_678_901_234_567_890,
+      12_345_678_901_234_567_000,
       Number.NaN,
       Number.POSITIVE_INFINITY,
       1e-7,

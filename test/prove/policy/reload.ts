@@ -42,7 +42,13 @@ export async function reload(trial: Trial): Promise<Found> {
   const upstreams = stack.use(await startUpstreams());
   const host = stack.use(await Host.unknown(upstreams, { flip: versions[0].text }, () => ({})));
   const digests = await bothDigests(host);
-  const bySignal = await wave(trial, host, { stack, count: requests[trial.size], pace: 0, from: firstUser, flip: bySignals(host) });
+  const bySignal = await wave(trial, host, {
+    stack,
+    count: requests[trial.size],
+    pace: 0,
+    from: firstUser,
+    flip: bySignals(host),
+  });
   const paced = await wave(trial, host, { stack, count: perUser, pace: 40, from: firstUser + 50, flip: bySignals(host) });
   const byChange = await wave(trial, host, { stack, count: perUser, pace: 80, from: firstUser + 60, flip: byChanges(host) });
   const entries = await recorded(host);
@@ -56,7 +62,12 @@ export async function reload(trial: Trial): Promise<Found> {
   if (used.size < versions.length) wrong.add("only one version decided", () => [...used].join());
   if (bySignal.atOnce < requests[trial.size] / 2) wrong.add("too few in flight", () => String(bySignal.atOnce));
   if (flips < 6) wrong.add("too few changes", () => String(flips));
-  const mixed = wrong.count("no version of ours", "another version's answer", "before its version was in force", "not on record");
+  const mixed = wrong.count(
+    "no version of ours",
+    "another version's answer",
+    "before its version was in force",
+    "not on record",
+  );
   return {
     claim: `${inWords(answers.length)} requests, ${inWords(bySignal.atOnce)} of them in flight at once, while templates changed ${flips - 1} times: ${mixed} not of the one version that the ledger names`,
     held: wrong.count() === 0,
@@ -137,8 +148,9 @@ async function wave(trial: Trial, host: Host, { stack, count, pace, from, flip }
   const observers = Array.from({ length: count / perUser }, (_, nth) => stack.use(new Observer(from + nth)));
   const token = await host.token();
   const over = new AbortController();
-  const templates = Array.from({ length: perUser }, (_, nth): Template =>
-    nth % 3 === 0 && nth / 3 < deniedPerUser ? "flip/sometimes" : "flip/always",
+  const templates = Array.from(
+    { length: perUser },
+    (_, nth): Template => (nth % 3 === 0 && nth / 3 < deniedPerUser ? "flip/sometimes" : "flip/always"),
   );
   const order = { socket: socketOf(host), token, templates, connections: 4, pace };
   // They have started once they answer.
@@ -147,7 +159,9 @@ async function wave(trial: Trial, host: Host, { stack, count, pace, from, flip }
   const answers = (await Promise.all(observers.map((observer) => observer.obey(order)))).flat();
   over.abort();
   await flipping;
-  trial.note(`reload: ${answers.length} answers, ${Math.max(...answers.map(({ asked, answered }) => answered - asked))} ms at most`);
+  trial.note(
+    `reload: ${answers.length} answers, ${Math.max(...answers.map(({ asked, answered }) => answered - asked))} ms at most`,
+  );
   return { answers, atOnce: mostAtOnce(answers) };
 }
 
@@ -171,14 +185,29 @@ interface Recorded {
 }
 
 interface Page {
-  readonly entries: readonly { readonly index: string; readonly kind: string; readonly event: Readonly<Record<string, unknown>> }[];
+  readonly entries: readonly {
+    readonly index: string;
+    readonly kind: string;
+    readonly event: Readonly<Record<string, unknown>>;
+  }[];
 }
 
 /** Every entry that says what was decided, and by what. */
 async function recorded(host: Host): Promise<readonly Recorded[]> {
   const entries: Recorded[] = [];
   for (let from = 0; ; ) {
-    const page = await host.audit<Page>(["audit", "list", "--kind", "observed", "denied", "policy", "--limit", "500", "--from", String(from)]);
+    const page = await host.audit<Page>([
+      "audit",
+      "list",
+      "--kind",
+      "observed",
+      "denied",
+      "policy",
+      "--limit",
+      "500",
+      "--from",
+      String(from),
+    ]);
     entries.push(...page.entries.map(({ index, kind, event }) => ({ index: Number(index), kind, event })));
     const last = entries.at(-1);
     if (page.entries.length < 500 || last === undefined) return entries;
@@ -192,16 +221,32 @@ interface Known {
   readonly wrong: Wrong;
 }
 
-/** The digest of the version that decided, where all is well with it. */
-function verify({ answer, digest: told }: { readonly answer: Answer; readonly digest: string | undefined }, { entries, digests, wrong }: Known): string | undefined {
-  const entry = entries.find(({ event }) => answer.id !== "" && (event["observation"] === answer.id || event["denial"] === answer.id));
-  const digest = told ?? entry?.event["policy"];
-  const about = (): string => `${answer.template} was ${answer.outcome}, recorded ${JSON.stringify(entry?.event)?.slice(0, 300)}`;
-  if (entry === undefined || typeof digest !== "string") return void wrong.add("not on record", about);
-  const before = entries.some(({ kind, index, event }) => kind === "policy" && event["policy"] === digest && index < entry.index);
-  if (!before) return void wrong.add("before its version was in force", about);
-  const answers = digests.get(digest);
-  if (answers === undefined) return void wrong.add("no version of ours", about);
-  if (answers[answer.template as Template] !== answer.outcome) return void wrong.add("another version's answer", about);
-  return digest;
+/** The digest of the version that decided; what is wrong with it is counted. */
+function verify(
+  { answer, digest: told }: { readonly answer: Answer; readonly digest: string | undefined },
+  { entries, digests, wrong }: Known,
+): string | undefined {
+  const entry = entries.find(
+    ({ event }) => answer.id !== "" && (event["observation"] === answer.id || event["denial"] === answer.id),
+  );
+  const digest = String(told ?? entry?.event["policy"]);
+  const flaw = flawOf(answer, digest, { entry, entries, answers: digests.get(digest) });
+  const recordedAs = (): string => JSON.stringify(entry?.event)?.slice(0, 300);
+  if (flaw !== undefined) wrong.add(flaw, () => `${answer.template} was ${answer.outcome}, recorded ${recordedAs()}`);
+  return flaw === undefined ? digest : undefined;
+}
+
+interface OnRecord {
+  readonly entry: Recorded | undefined;
+  readonly entries: readonly Recorded[];
+  readonly answers: (typeof versions)[number] | undefined;
+}
+
+function flawOf(answer: Answer, digest: string, { entry, entries, answers }: OnRecord): string | undefined {
+  if (entry === undefined) return "not on record";
+  if (answers === undefined) return "no version of ours";
+  const isBefore = ({ kind, index, event }: Recorded): boolean =>
+    kind === "policy" && event["policy"] === digest && index < entry.index;
+  if (!entries.some(isBefore)) return "before its version was in force";
+  return answers[answer.template as Template] === answer.outcome ? undefined : "another version's answer";
 }

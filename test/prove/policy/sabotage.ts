@@ -24,14 +24,33 @@ export const sabotages: Readonly<Record<string, Sabotage>> = {
     parts: ["nearMisses", "randomPolicies"],
     subject: withLines((line) => (line.kind === "not" ? [] : [line])),
   },
-  "absent-is-empty": { parts: ["nearMisses", "randomPolicies"], subject: withAsk((ask) => ({ ...ask, identity: withEmpty(ask.identity) })) },
+  "last-not-counts": {
+    parts: ["randomPolicies"],
+    subject: withLines((line) => [line.kind === "not" ? { ...line, patterns: line.patterns.slice(-1) } : line]),
+  },
+  "forgets-the-last-line": {
+    parts: ["randomPolicies"],
+    subject: withTemplates((template) => ({ ...template, who: template.who.slice(0, Math.max(1, template.who.length - 1)) })),
+  },
+  "absent-is-empty": {
+    parts: ["nearMisses", "randomPolicies"],
+    subject: withAsk((ask) => ({ ...ask, identity: withEmpty(ask.identity) })),
+  },
   "folds-case": { parts: ["nearMisses"], subject: withAsk((ask) => ({ ...ask, identity: withClaims(ask.identity, folded) })) },
   "ignores-hours": { parts: ["randomPolicies"], subject: withTemplates((template) => ({ ...template, when: [] })) },
   "index-loses-one": { parts: ["randomPolicies"], subject: withPolicy(losing) },
-  "first-one-wins": { parts: ["randomPolicies"], subject: withDecision((decision, again) => (decision.kind === "denied" && decision.code === "ambiguous" ? again(firstNamed(decision.message)) : decision)) },
+  "first-one-wins": {
+    parts: ["randomPolicies"],
+    subject: withDecision((decision, again) =>
+      decision.kind === "denied" && decision.code === "ambiguous" ? again(firstNamed(decision.message)) : decision,
+    ),
+  },
   "bounds-left-out": {
     parts: ["randomPolicies"],
-    subject: (real) => ({ ...real, compile: (sources) => real.compile(sources.filter(({ file }) => !file.endsWith("bounds.yaml"))) }),
+    subject: (real) => ({
+      ...real,
+      compile: (sources) => real.compile(sources.filter(({ file }) => !file.endsWith("bounds.yaml"))),
+    }),
   },
   "lives-too-long": { parts: ["randomPolicies"], subject: withDecision(longer) },
   "slot-takes-wildcards": {
@@ -47,11 +66,17 @@ export const sabotages: Readonly<Record<string, Sabotage>> = {
   },
   "lint-rule-off": {
     parts: ["lint"],
-    subject: (real) => ({ ...real, check: (sources) => real.check(sources).filter(({ rule }) => rule !== "shared-host-wildcard") }),
+    subject: (real) => ({
+      ...real,
+      check: (sources) => real.check(sources).filter(({ rule }) => rule !== "shared-host-wildcard"),
+    }),
   },
   "lenient-yaml": {
     parts: ["yamlRows"],
-    subject: (real) => ({ ...real, compile: (sources) => real.compile(sources.map(({ file, text }) => ({ file, text: respelled(text) }))) }),
+    subject: (real) => ({
+      ...real,
+      compile: (sources) => real.compile(sources.map(({ file, text }) => ({ file, text: respelled(text) }))),
+    }),
   },
   "inherited-members": { parts: ["neverThrows"], subject: withAsk((ask) => (naive(ask.identity), ask)) },
   "slow-decisions": {
@@ -65,7 +90,8 @@ export const sabotages: Readonly<Record<string, Sabotage>> = {
     parts: ["reload"],
     subject: (real) => {
       let count = 0;
-      const other = (digests: readonly string[]): string | undefined => (++count % 50 === 0 ? digests[count % digests.length] : undefined);
+      const other = (digests: readonly string[]): string | undefined =>
+        ++count % 50 === 0 ? digests[count % digests.length] : undefined;
       return { ...real, heard: (answer, digests) => ({ answer, digest: other(digests) }) };
     },
   },
@@ -110,7 +136,9 @@ function withAsk(change: (ask: Ask) => Ask): Sabotage["subject"] {
   return (real) => ({ ...real, decide: (policy, ask) => real.decide(policy, change(ask)) });
 }
 
-function withDecision(change: (decision: SiteDecision, again: (template: string) => SiteDecision) => SiteDecision): Sabotage["subject"] {
+function withDecision(
+  change: (decision: SiteDecision, again: (template: string) => SiteDecision) => SiteDecision,
+): Sabotage["subject"] {
   return (real) => ({
     ...real,
     decide: (policy, ask) => change(real.decide(policy, ask), (template) => real.decide(policy, { ...ask, template })),
@@ -152,7 +180,7 @@ function starless(claims: Readonly<Record<string, unknown>>): Readonly<Record<st
 /** What a parser with everything allowed makes of it, in plain JSON. */
 function respelled(text: string): string {
   try {
-    return JSON.stringify(parse(text, { merge: true, uniqueKeys: false, strict: false, logLevel: "silent" }));
+    return JSON.stringify(parse(text, { uniqueKeys: false, strict: false, logLevel: "silent" }));
   } catch {
     return text;
   }

@@ -14,7 +14,9 @@ export function morePrecisely(grant: SiteGrant, files: readonly WrittenFile[]): 
   const final = finalForms(files).find(({ name }) => name === grant.template);
   if (final === undefined) return "no template gives it";
   const measured = asFinal(grant, final);
-  const astray = grant.network.filter((place) => !isReached(place, final.steps.get(grant.step ?? "")?.network ?? final.network));
+  const astray = grant.network.filter(
+    (place) => !isReached(place, final.steps.get(grant.step ?? "")?.network ?? final.network),
+  );
   const base = baseOf(final, files);
   const excess = [
     ...moreThan(measured, filledAs(measured, final)),

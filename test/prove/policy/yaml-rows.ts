@@ -25,7 +25,8 @@ function swapped(line: string, other: string): string {
 const id = '"519283746"';
 
 function bombs(): readonly string[] {
-  const levels = (count: number, of: (nth: number) => string): string => Array.from({ length: count }, (_, nth) => of(nth)).join("");
+  const levels = (count: number, of: (nth: number) => string): string =>
+    Array.from({ length: count }, (_, nth) => of(nth)).join("");
   const billion = `a0: &a0 [x, x, x, x, x, x, x, x, x]\n${levels(12, (nth) => `a${nth + 1}: &a${nth + 1} [${`*a${nth}, `.repeat(9)}]\n`)}`;
   const maps = `b0: &b0 { k: v }\n${levels(12, (nth) => `b${nth + 1}: &b${nth + 1} { ${levels(9, (key) => `k${key}: *b${nth}, `)} }\n`)}`;
   const merges = `m0: &m0 { k: v }\n${levels(12, (nth) => `m${nth + 1}: &m${nth + 1} { <<: [${`*m${nth}, `.repeat(9)}] }\n`)}`;
@@ -36,14 +37,15 @@ function bombs(): readonly string[] {
     merges + good,
     `loop: &loop [*loop]\n${good}`,
     `loop: &loop { again: *loop }\n${good}`,
-    swapped(id, "&id \"519283746\""),
+    swapped(id, '&id "519283746"'),
     `${swapped(id, "*id")}x: &id "519283746"\n`,
   ];
 }
 
 /** No bombs, and all that a file of 256 KiB can hold: deep, wide, or full of what has to be undone. */
 function heaps(): readonly string[] {
-  const levels = (count: number, of: (nth: number) => string): string => Array.from({ length: count }, (_, nth) => of(nth)).join("");
+  const levels = (count: number, of: (nth: number) => string): string =>
+    Array.from({ length: count }, (_, nth) => of(nth)).join("");
   return [
     `${good}x: ${"[".repeat(5_000)}\n`,
     `${good}x: ${"[".repeat(5_000)}${"]".repeat(5_000)}\n`,
@@ -59,12 +61,77 @@ function heaps(): readonly string[] {
 }
 
 /** An id that nobody quoted: YAML reads it as something that prints otherwise, or as no text at all. */
-const mistyped = ["519283746", "no", "yes", "off", "true", "null", "~", "", "0400", "0123", "0o17", "0x1F", "1e3", "1_000", "+1", "-1", "1.0", ".5", ".inf", "-.inf", ".nan", "12345678901234567890", "2026-11-23", "190:20:30", "[]", "{}", "[[a]]", "{ a: b }", "[null]", "[1]", "!!str 519283746", "!!int \"519283746\"", "!!binary NTE5MjgzNzQ2", "|\n    519283746", ">-\n    519283746"]
+const mistyped = [
+  "519283746",
+  "no",
+  "yes",
+  "off",
+  "true",
+  "null",
+  "~",
+  "",
+  "0400",
+  "0123",
+  "0o17",
+  "0x1F",
+  "1e3",
+  "1_000",
+  "+1",
+  "-1",
+  "1.0",
+  ".5",
+  ".inf",
+  "-.inf",
+  ".nan",
+  "12345678901234567890",
+  "2026-11-23",
+  "190:20:30",
+  "[]",
+  "{}",
+  "[[a]]",
+  "{ a: b }",
+  "[null]",
+  "[1]",
+  "!!str 519283746",
+  '!!int "519283746"',
+  "!!binary NTE5MjgzNzQ2",
+  "|\n    519283746",
+  ">-\n    519283746",
+]
   .filter((text) => !["|", ">"].includes(text.charAt(0)))
   // `no`, `yes` and `off` are text in YAML 1.2, and so are dates and sexagesimals: as an id of their own they say what they show.
   .filter((text) => !["no", "yes", "off", "1_000", "2026-11-23", "190:20:30", "true"].includes(text));
 
-const lives = ["-1", "0", "1e9", '"15m "', '" 15m"', "NaN", ".nan", "2147483648", '"2147483648ms"', '"0s"', '"-5m"', '"1.5m"', '"15"', '"15M"', '"999999999d"', "5", '"5 m"', '"5m5s"', '"٥m"', '"5m\\n"', "[5m]", "{ m: 5 }", "null", "true", '"25h"', '"1e1m"', '"0x5m"', '"5m\\0"'];
+const lives = [
+  "-1",
+  "0",
+  "1e9",
+  '"15m "',
+  '" 15m"',
+  "NaN",
+  ".nan",
+  "2147483648",
+  '"2147483648ms"',
+  '"0s"',
+  '"-5m"',
+  '"1.5m"',
+  '"15"',
+  '"15M"',
+  '"999999999d"',
+  "5",
+  '"5 m"',
+  '"5m5s"',
+  '"٥m"',
+  '"5m\\n"',
+  "[5m]",
+  "{ m: 5 }",
+  "null",
+  "true",
+  '"25h"',
+  '"1e1m"',
+  '"0x5m"',
+  '"5m\\0"',
+];
 
 const spellings: readonly string[] = [
   `\uFEFF${good}`,
@@ -93,7 +160,9 @@ const spellings: readonly string[] = [
   swapped("  ref: refs/heads/main\n", "  ? { ref: 1 }\n  : refs/heads/main\n"),
   swapped("  ref: refs/heads/main\n", "\tref: refs/heads/main\n"),
   swapped("  ref: refs/heads/main\n", "  ref:\n\t- refs/heads/main\n"),
-  ...["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "nosuch", "Version", "template ", "who.ref"].map((key) => `${good}"${key}": { polluted: true }\n`),
+  ...["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "nosuch", "Version", "template ", "who.ref"].map(
+    (key) => `${good}"${key}": { polluted: true }\n`,
+  ),
   ...["__proto__"].flatMap((key) => [
     swapped("  ref: refs/heads/main\n", `  "${key}": { ref: refs/heads/main }\n`),
     swapped("  ref: refs/heads/main\n", `  ref: refs/heads/main\n  not: { "${key}": x }\n`),
@@ -130,7 +199,12 @@ const controls: readonly string[] = [
   `${good}...\n`,
   swapped('"519283746"', "'519283746'"),
   swapped("refs/heads/main", '"refs/heads/main"'),
-  JSON.stringify({ version: 1, template: "plain", who: { issuer: "ci", repository_id: "519283746", trust: "protected" }, sandbox: { timeout: "5m" } }),
+  JSON.stringify({
+    version: 1,
+    template: "plain",
+    who: { issuer: "ci", repository_id: "519283746", trust: "protected" },
+    sandbox: { timeout: "5m" },
+  }),
 ];
 
 /** Milliseconds: of a bomb, which is small, by hardening P-10; and of whatever is as large as a file may be. */
@@ -164,7 +238,12 @@ export function yamlRows(trial: Trial): Found {
   return {
     claim: `${count} rows of YAML that means something else than it shows, ${wrong.count("loaded", "thrown")} loaded, the slowest bomb refused in ${bomb.toFixed(0)} ms and the slowest 256 KiB in ${other.toFixed(0)} ms, ${controls.length - wrong.count("controls refused")} of ${controls.length} controls loaded`,
     held: wrong.count() === 0,
-    figures: { yamlRows: count, yamlLoaded: wrong.count("loaded"), yamlSlowestBombMilliseconds: Math.round(bomb), yamlSlowestMilliseconds: Math.round(other) },
+    figures: {
+      yamlRows: count,
+      yamlLoaded: wrong.count("loaded"),
+      yamlSlowestBombMilliseconds: Math.round(bomb),
+      yamlSlowestMilliseconds: Math.round(other),
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Identity } from "../../../../src/identity/identity.ts";
 import type { Ask } from "../../../../src/policy/decide.ts";
 import { isList, isMap, type Plain } from "../written.ts";
-import type { Final, FinalCredential, Limits, Place } from "./final.ts";
+import type { Final, FinalCredential, FinalStep, Limits, Place } from "./final.ts";
 import { isOpen } from "./time.ts";
 import { claimOf, whoHolds } from "./who.ts";
 
@@ -33,30 +33,47 @@ export function decideByOracle(finals: readonly Final[], ask: Ask): Expected {
 }
 
 function ofTemplate(final: Final, ask: Ask): Expected {
-  const step = final.steps.get(ask.step ?? "");
-  if (ask.step === undefined && final.steps.size > 0) return denied("step-required");
-  if (ask.step !== undefined && step === undefined) return denied("step-unknown");
-  const given = step?.credentials ?? [...final.credentials.keys()];
-  const filled = given.map((name) => [name, credentialFor(final.credentials.get(name), ask.identity)] as const);
-  if (filled.some(([, credential]) => credential === undefined)) return denied("slot-unfillable");
-  const pinned = step?.run;
-  if (pinned === undefined && ask.command.length === 0) return denied("usage");
-  if (pinned !== undefined && ask.command.length > 0 && JSON.stringify(pinned) !== JSON.stringify(ask.command))
-    return denied("step-command");
-  const observed = final.observe !== undefined && ask.now < final.observe.until ? final.observe.parts : [];
-  const limits = final.byTrust.get(ask.identity.trust) ?? final.limits;
-  return {
-    kind: "granted",
-    grant: {
-      template: final.name,
-      credentials: new Map(filled.flatMap(([name, credential]) => (credential === undefined ? [] : [[name, credential]]))),
-      command: pinned ?? ask.command,
-      workspace: step?.workspace ?? "rw",
-      network: step?.network ?? final.network,
-      limits: observed.includes("limits") ? undefined : limits,
-      observed,
-    },
-  };
+  const step = stepOf(final, ask.step);
+  if (typeof step === "string") return denied(step);
+  const { credentials: given, run, ...reach } = step;
+  const credentials = filledCredentials(given, final, ask.identity);
+  if (credentials === undefined) return denied("slot-unfillable");
+  const refused = refusedCommand(run, ask.command);
+  if (refused !== undefined) return denied(refused);
+  const observed = observedAt(final, ask.now);
+  const limits = observed.includes("limits") ? undefined : (final.byTrust.get(ask.identity.trust) ?? final.limits);
+  const { name: template } = final;
+  return { kind: "granted", grant: { template, credentials, command: run ?? ask.command, ...reach, limits, observed } };
+}
+
+/** Or why there is none. */
+function stepOf(final: Final, asked: string | undefined): FinalStep | string {
+  if (asked !== undefined) return final.steps.get(asked) ?? "step-unknown";
+  return final.steps.size > 0 ? "step-required" : wholeRun(final);
+}
+
+function observedAt({ observe }: Final, now: number): readonly string[] {
+  return observe !== undefined && now < observe.until ? observe.parts : [];
+}
+
+/** Where there are no steps, a run has everything. */
+function wholeRun({ credentials, network }: Final): FinalStep {
+  return { run: undefined, credentials: [...credentials.keys()], network, workspace: "rw" };
+}
+
+function refusedCommand(pinned: readonly Plain[] | undefined, asked: readonly string[]): string | undefined {
+  if (asked.length === 0) return pinned === undefined ? "usage" : undefined;
+  return pinned === undefined || JSON.stringify(pinned) === JSON.stringify(asked) ? undefined : "step-command";
+}
+
+function filledCredentials(
+  given: readonly string[],
+  final: Final,
+  identity: Identity,
+): ExpectedGrant["credentials"] | undefined {
+  const all = given.map((name) => [name, credentialFor(final.credentials.get(name), identity)] as const);
+  const filled = all.flatMap(([name, credential]) => (credential === undefined ? [] : [[name, credential] as const]));
+  return filled.length === all.length ? new Map(filled) : undefined;
 }
 
 function denied(code: string): Expected {

@@ -22,17 +22,24 @@ export const dayNames = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as con
 
 /** A span that goes past midnight belongs to the day on which it began. */
 export function isOpen(when: Plain | undefined, now: number): boolean {
-  const { days, hours = "00:00-24:00", zone = "UTC" } = mapOf(when);
-  const offset = offsets[String(zone)];
-  if (offset === undefined) throw new Error(`the oracle does not know the zone ${String(zone)}`);
-  const local = new Date(now + offset(now) * hour);
+  const { days, hours = "00:00-24:00", zone } = mapOf(when);
+  const local = wallClock(String(zone), now);
   const minute = local.getUTCHours() * 60 + local.getUTCMinutes();
   const [from = 0, to = 0] = String(hours).split("-").map(minutesOf);
-  const today = dayNames[(local.getUTCDay() + 6) % 7] ?? "mon";
-  const yesterday = dayNames[(local.getUTCDay() + 5) % 7] ?? "mon";
-  const open = daysOf(days);
-  if (from < to) return open.has(today) && minute >= from && minute < to;
-  return (open.has(today) && minute >= from) || (open.has(yesterday) && minute < to);
+  const [today, yesterday] = [daysOf(days).has(dayOf(local, 0)), daysOf(days).has(dayOf(local, 1))];
+  if (from < to) return today && minute >= from && minute < to;
+  return (today && minute >= from) || (yesterday && minute < to);
+}
+
+/** As UTC, what the clock on the wall says there. */
+function wallClock(zone: string, now: number): Date {
+  const offset = offsets[zone];
+  if (offset === undefined) throw new Error(`the oracle does not know the zone ${zone}`);
+  return new Date(now + offset(now) * hour);
+}
+
+function dayOf(local: Date, before: number): string {
+  return dayNames[(local.getUTCDay() + 6 - before) % 7] ?? "mon";
 }
 
 function minutesOf(text: string): number {

@@ -18,7 +18,9 @@ export function beyond(files: readonly WrittenFile[]): readonly string[] {
   return finals.flatMap((final) => {
     const base = baseOf(final, files);
     return [
-      ...[...final.credentials].filter(([, { ttl }]) => ttl > final.longest).map(([name]) => `${final.name} has ${name} for longer than its max_ttl`),
+      ...[...final.credentials]
+        .filter(([, { ttl }]) => ttl > final.longest)
+        .map(([name]) => `${final.name} has ${name} for longer than its max_ttl`),
       ...beyondAll(final, files),
       ...(base === undefined ? [] : moreThan(final, base).map((what) => `${final.name} has ${what} that its base has not`)),
     ];
@@ -73,8 +75,12 @@ const widths = ["read-only", "overlay", "rw"];
 function isPartOf(inner: FinalCredential, outer: FinalCredential | undefined): boolean {
   if (outer === undefined || inner.ttl > outer.ttl) return false;
   const scope = ({ provider, options, deliver }: FinalCredential): string =>
-    JSON.stringify([provider, Object.entries(options).sort(), deliver]);
+    JSON.stringify([provider, keysOf(options), keysOf(options).map((key) => options[key]), deliver]);
   return scope(inner) === scope(outer);
+}
+
+function keysOf(options: Written): readonly string[] {
+  return Object.keys(options).toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 function observedMore({ observe: inner }: Final, { observe: outer }: Final): readonly string[] {
