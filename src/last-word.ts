@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Config } from "./config.ts";
 import type { Delivery } from "./delivery/delivery.ts";
 import { BrokerError } from "./errors.ts";
+import { readOwned } from "./policy/language/owned.ts";
 import { mostBundleBytes, readBundle } from "./policy/opa/bundle.ts";
 import type { LastWordConfig } from "./policy/opa/config.ts";
 import type { LastWord } from "./policy/opa/last-word.ts";
@@ -11,7 +12,6 @@ import type { Limits } from "./policy/opa/question.ts";
 import type { Rego } from "./policy/opa/rego.ts";
 import { regoServer } from "./policy/opa/server.ts";
 import { regoInBundle } from "./policy/opa/wasm.ts";
-import { readOwned } from "./policy/owned.ts";
 import type { Isolation } from "./sandbox/sandbox.ts";
 import type { Clock } from "./time.ts";
 

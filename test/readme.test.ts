@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { figures } from "../scripts/figures.ts";
 import { issuersSchema } from "../src/identity/issuers/issuers.ts";
-import { templateSchema } from "../src/policy/template.ts";
+import { templateSchema } from "../src/policy/language/template.ts";
 
 const readme = readFileSync("README.md", "utf8");
 const manifest = z

@@ -4,7 +4,7 @@ import { issuerWords } from "../src/identity/issuers/issuer-words.ts";
 import { compileProfiles, issuersSchema } from "../src/identity/issuers/issuers.ts";
 import { noHistory } from "../src/identity/keys/key-history.ts";
 import { createVerifier } from "../src/identity/verify.ts";
-import { compileTemplates } from "../src/policy/compile.ts";
+import { compileTemplates } from "../src/policy/language/compile.ts";
 import type { Policy } from "../src/policy/policy.ts";
 import { sandboxConfigSchema } from "../src/sandbox/config.ts";
 import { isolationRoom } from "../src/sandbox/isolation-room.ts";

@@ -1,6 +1,6 @@
-import type { Difference, ReplayReport } from "../policy/replay.ts";
-import type { ChangeKind } from "../policy/replay-compare.ts";
-import { changeKinds } from "../policy/replay-compare.ts";
+import type { ChangeKind } from "../policy/replay/compare.ts";
+import { changeKinds } from "../policy/replay/compare.ts";
+import type { Difference, ReplayReport } from "../policy/replay/replay.ts";
 import type { Instant } from "../time.ts";
 import type { Tally } from "./requests.ts";
 

@@ -4,7 +4,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { duration } from "../duration.ts";
 import { BrokerError } from "../errors.ts";
 import { policyInvalid } from "../policy/problem.ts";
-import { Replay, type ReplayReport } from "../policy/replay.ts";
+import { Replay, type ReplayReport } from "../policy/replay/replay.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import type { Duration, Instant } from "../time.ts";

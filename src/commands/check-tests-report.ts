@@ -1,6 +1,6 @@
+import type { Verdict } from "../policy/cases/verdict.ts";
 import { traceText } from "../policy/explain.ts";
 import { type Problem, problemText } from "../policy/problem.ts";
-import type { Verdict } from "../policy/verdict.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 

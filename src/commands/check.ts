@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { exitOf } from "../api/codes.ts";
 import type { Config } from "../config.ts";
-import type { Compiled } from "../policy/compile.ts";
+import type { Compiled } from "../policy/language/compile.ts";
 import type { Problem } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { sarifOf } from "./check-sarif.ts";

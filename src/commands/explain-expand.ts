@@ -1,6 +1,6 @@
 import { BrokerError } from "../errors.ts";
-import { meant } from "../policy/nearest.ts";
-import { expandedText, type WrittenFile, writtenFiles } from "../policy/origins.ts";
+import { meant } from "../policy/language/nearest.ts";
+import { expandedText, type WrittenFile, writtenFiles } from "../policy/language/origins.ts";
 import type { Policy, Template } from "../policy/policy.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { policyFrom } from "./explain-policy.ts";

@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { Delivery } from "../delivery/delivery.ts";
 import { explained, explainText, traceText } from "../policy/explain.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
-import { differsFrom } from "../policy/replay-request.ts";
-import { type RecordedRequest, unknownCommand } from "../policy/request.ts";
+import { differsFrom } from "../policy/replay/judge.ts";
+import { type RecordedRequest, unknownCommand } from "../policy/replay/request.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import { eventOf, type Recorded } from "./recorded.ts";
 

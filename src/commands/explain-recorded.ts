@@ -3,7 +3,7 @@ import type { Config } from "../config.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { BrokerError } from "../errors.ts";
 import { matchAt } from "../policy/match.ts";
-import { decideAgain, type RecordedRequest } from "../policy/request.ts";
+import { decideAgain, type RecordedRequest } from "../policy/replay/request.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import { type Again, recordedJson, recordedText } from "./explain-recorded-text.ts";

@@ -1,10 +1,10 @@
 import { fromConnectError } from "../api/failure.ts";
 import { BrokerError } from "../errors.ts";
-import { compileRecorded } from "../policy/compile.ts";
+import { compileRecorded } from "../policy/language/compile.ts";
+import { sourcesOf } from "../policy/language/sources.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type Problem, problemText } from "../policy/problem.ts";
 import type { Rooms } from "../policy/rooms.ts";
-import { sourcesOf } from "../policy/sources.ts";
 import type { AuditClient } from "./recorded.ts";
 
 /** Each is as large as all templates together, and requests come in the order of time. */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { AuditService, Entry } from "../api/gen/mayfly/v1/audit_pb.ts";
 import { bare } from "../identity/bare.ts";
 import type { Identity } from "../identity/identity.ts";
-import { trusts } from "../policy/template.ts";
+import { trusts } from "../policy/language/template.ts";
 import type { Instant } from "../time.ts";
 
 export type AuditClient = Client<typeof AuditService>;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Code, isCode } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
-import { type RecordedRequest, refusalOf } from "../policy/request.ts";
+import { type RecordedRequest, refusalOf } from "../policy/replay/request.ts";
 import type { Instant } from "../time.ts";
 import { type AuditClient, type Back, entriesBack, eventOf, identityIn, newestAbout, type Recorded } from "./recorded.ts";
 

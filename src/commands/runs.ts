@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Asker, Contained, Ended, Reached, RunSeen } from "../policy/usage.ts";
+import type { Asker, Contained, Ended, Reached, RunSeen } from "../policy/suggest/usage.ts";
 import type { Instant } from "../time.ts";
 import { type AuditClient, type Back, entriesBack, eventOf, identityIn, newestAbout, type Recorded } from "./recorded.ts";
 

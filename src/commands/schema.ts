@@ -1,7 +1,7 @@
 import { Argument, Command } from "commander";
 import type { Config } from "../config.ts";
 import type { Rooms } from "../policy/rooms.ts";
-import { jsonSchemaOf, type SchemaKind, type SchemaSite, schemaKinds } from "../policy/schema.ts";
+import { jsonSchemaOf, type SchemaKind, type SchemaSite, schemaKinds } from "../policy/schema/schema.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Io } from "./io.ts";
 import { printJson } from "./output.ts";

@@ -1,7 +1,7 @@
-import type { Difference } from "../policy/replay.ts";
-import { footing } from "../policy/suggest.ts";
-import { fewestRuns, type Point, runsText } from "../policy/suggestion.ts";
-import type { Usage } from "../policy/usage.ts";
+import type { Difference } from "../policy/replay/replay.ts";
+import { footing } from "../policy/suggest/suggest.ts";
+import { fewestRuns, type Point, runsText } from "../policy/suggest/suggestion.ts";
+import type { Usage } from "../policy/suggest/usage.ts";
 import type { Instant } from "../time.ts";
 
 export interface Suggested {

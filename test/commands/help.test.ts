@@ -77,11 +77,7 @@ describe("a wrong command line", () => {
       ["run", "--session", "x", "--token", "-", "--", "true"],
       "mayfly: a run within a session takes no token from stdin: its stdin is the job's\n",
     ],
-    [
-      "nothing to explain",
-      ["explain"],
-      "mayfly: name a recorded id, or say --token-file, --claims or --expand\n",
-    ],
+    ["nothing to explain", ["explain"], "mayfly: name a recorded id, or say --token-file, --claims or --expand\n"],
     ["a receipt without a key", ["audit", "verify", "x.tlog-proof"], "mayfly: a receipt is checked with a key\n"],
     [
       "a socket that no kernel opens",

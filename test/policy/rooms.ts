@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Compiled, compileTemplates } from "../../src/policy/compile.ts";
+import { type Compiled, compileTemplates } from "../../src/policy/language/compile.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { type Problem, problemText } from "../../src/policy/problem.ts";
 import type { Excess, IsolationRoom, IssuerRoom, ProviderRoom, Rooms } from "../../src/policy/rooms.ts";

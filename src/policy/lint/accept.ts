@@ -1,5 +1,5 @@
 import type { Instant } from "../../time.ts";
-import type { TemplateDocument } from "../document.ts";
+import type { TemplateDocument } from "../language/document.ts";
 import type { Problem } from "../problem.ts";
 import type { Draft } from "./lint.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";

@@ -1,4 +1,4 @@
-import type { TemplateDocument } from "../document.ts";
+import type { TemplateDocument } from "../language/document.ts";
 import type { Template } from "../policy.ts";
 import type { Problem } from "../problem.ts";
 import type { Rooms } from "../rooms.ts";

@@ -1,4 +1,4 @@
-import type { Path } from "../document.ts";
+import type { Path } from "../language/document.ts";
 import type { Template } from "../policy.ts";
 import type { Level } from "../problem.ts";
 import type { IsolationFacts, IssuerRoom, ProviderRoom, Rooms } from "../rooms.ts";

@@ -1,5 +1,5 @@
-import type { Path } from "../document.ts";
 import type { WorkspaceMode } from "../grant.ts";
+import type { Path } from "../language/document.ts";
 import type { Endpoint } from "../network.ts";
 import type { Template, TemplateCredential } from "../policy.ts";
 import type { Linted } from "./rule.ts";

@@ -1,5 +1,5 @@
-import type { Path } from "../document.ts";
-import { own, plainOf } from "../plain.ts";
+import type { Path } from "../language/document.ts";
+import { own, plainOf } from "../language/plain.ts";
 import type { Linted } from "./rule.ts";
 
 /** A text in what a credential asks of its provider, slots and all. */

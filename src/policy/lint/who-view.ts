@@ -1,4 +1,4 @@
-import type { Path } from "../document.ts";
+import type { Path } from "../language/document.ts";
 import { accepts, type Pattern } from "../pattern.ts";
 import type { IssuerRoom, Rooms } from "../rooms.ts";
 import type { ClaimLine, WhoLine } from "../who.ts";

@@ -1,4 +1,4 @@
-import { distance } from "../nearest.ts";
+import { distance } from "../language/nearest.ts";
 import type { Linted } from "./rule.ts";
 import { credentialsOf } from "./run-view.ts";
 import { scopeTexts } from "./scope-view.ts";

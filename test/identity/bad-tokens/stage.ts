@@ -7,8 +7,8 @@ import { compileProfiles, issuersSchema } from "../../../src/identity/issuers/is
 import { noHistory } from "../../../src/identity/keys/key-history.ts";
 import { issuerFetch } from "../../../src/identity/keys/network.ts";
 import { createVerifier, type Verifier, type VerifierParts } from "../../../src/identity/verify.ts";
-import { compileTemplates } from "../../../src/policy/compile.ts";
 import { decide } from "../../../src/policy/decide.ts";
+import { compileTemplates } from "../../../src/policy/language/compile.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { Secret } from "../../../src/secret.ts";
 import { rooms } from "../../policy/rooms.ts";

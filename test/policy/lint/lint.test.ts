@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compileTemplates } from "../../../src/policy/compile.ts";
+import { compileTemplates } from "../../../src/policy/language/compile.ts";
 import { rooms } from "./site.ts";
 
 const head = (name: string, lines = "") =>

@@ -4,7 +4,7 @@ import { catalogue } from "../../../providers/catalogue.ts";
 import { loadConfig, settings } from "../../../src/config.ts";
 import { bind } from "../../../src/lease/bind.ts";
 import { type ProviderType, slot } from "../../../src/lease/provider.ts";
-import { compileTemplates } from "../../../src/policy/compile.ts";
+import { compileTemplates } from "../../../src/policy/language/compile.ts";
 import type { Problem } from "../../../src/policy/problem.ts";
 import { configureProviders, roomsOf } from "../../../src/rooms.ts";
 import { systemClock } from "../../../src/time.ts";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Delivery } from "../../../src/delivery/delivery.ts";
-import { type Compiled, compileTemplates } from "../../../src/policy/compile.ts";
 import { type Ask, decide } from "../../../src/policy/decide.ts";
-import type { TemplateSource } from "../../../src/policy/document.ts";
 import type { Decision } from "../../../src/policy/grant.ts";
-import { loadPolicy } from "../../../src/policy/load.ts";
+import { type Compiled, compileTemplates } from "../../../src/policy/language/compile.ts";
+import type { TemplateSource } from "../../../src/policy/language/document.ts";
+import { loadPolicy } from "../../../src/policy/language/load.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import type { Problem } from "../../../src/policy/problem.ts";
 import { type SlotKind, slot } from "../../../src/policy/slots.ts";

@@ -1,4 +1,4 @@
-import type { TemplateSource } from "../../../src/policy/document.ts";
+import type { TemplateSource } from "../../../src/policy/language/document.ts";
 import type { Random } from "../identity/chance.ts";
 import { chance, shuffled } from "./chance.ts";
 

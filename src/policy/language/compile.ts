@@ -1,0 +1,104 @@
+import { createHash } from "node:crypto";
+import { indexOf } from "../candidates.ts";
+import { lintPolicy } from "../lint/lint.ts";
+import type { Policy, Template } from "../policy.ts";
+import type { Problem } from "../problem.ts";
+import type { Rooms } from "../rooms.ts";
+import { readBounds } from "./bounds.ts";
+import { composeTemplates } from "./compose.ts";
+import { fileProblem, kindOf, readDocument, type SourceKind, type TemplateSource } from "./document.ts";
+import { finalTemplates } from "./final.ts";
+import type { PolicyFile } from "./heads.ts";
+import { readSets } from "./sets.ts";
+
+export type Compiled<Delivery, Isolation> =
+  | {
+      readonly kind: "policy";
+      readonly policy: Policy<Delivery, Isolation>;
+      /** What loads, and could be better. */
+      readonly findings: readonly Problem[];
+    }
+  | { readonly kind: "problems"; readonly problems: readonly Problem[] };
+
+const mostTemplates = 10_000;
+
+/** All or nothing: one problem anywhere and there is no policy, and the problems are all of them. Pure. */
+export function compileTemplates<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Compiled<D, I> {
+  const read = readPolicy(sources, rooms);
+  if (read.kind === "problems") return read;
+  const findings = lintPolicy(read.drafts, rooms);
+  return findings.some(({ level }) => level !== "advice")
+    ? refused(findings)
+    : { kind: "policy", policy: read.policy, findings };
+}
+
+/** A policy that has decided once: it is read as ever, and a rule that came since is no reason not to know what it said. */
+export function compileRecorded<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Compiled<D, I> {
+  const read = readPolicy(sources, rooms);
+  return read.kind === "problems" ? read : { kind: "policy", policy: read.policy, findings: [] };
+}
+
+type PolicyRead<D, I> =
+  | { readonly kind: "policy"; readonly policy: Policy<D, I>; readonly drafts: ReturnType<typeof finalTemplates<D, I>> }
+  | Extract<Compiled<D, I>, { kind: "problems" }>;
+
+function readPolicy<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): PolicyRead<D, I> {
+  const sorted = sources.filter(({ file }) => kindOf(file) !== "test").toSorted((a, b) => (a.file < b.file ? -1 : 1));
+  const problems: Problem[] = [];
+  const files = readFiles(sorted, problems);
+  const surroundings = { rooms, sets: readSets(files.set, problems) };
+  const boundsAbove = readBounds(files.bounds, surroundings, problems);
+  const composed = composeTemplates(files.template, problems);
+  if (composed.length > mostTemplates)
+    return refused([fileProblem("the templates", `more than ${mostTemplates} with those of for_each`)]);
+  const drafts = finalTemplates(composed, { ...surroundings, boundsAbove, problems });
+  const templates = drafts.map(({ template }) => template).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  problems.push(...duplicates(templates));
+  const giving = templates.filter(({ who }) => who.length > 0);
+  if (giving.length === 0 && problems.length === 0)
+    problems.push(fileProblem("the templates", composed.length === 0 ? none : nobody));
+  if (problems.length > 0) return refused(problems);
+  return { kind: "policy", policy: policyOf(sorted, giving), drafts };
+}
+
+const none = "there are none: nobody could have anything";
+const nobody = "none of them says in 'who' for whom it is: nobody could have anything";
+
+/** A base's flaw is found again in each template that extends it, and is one. */
+function refused(problems: readonly Problem[]): Extract<Compiled<never, never>, { kind: "problems" }> {
+  return { kind: "problems", problems: [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()] };
+}
+
+function readFiles(
+  sources: readonly TemplateSource[],
+  problems: Problem[],
+): Readonly<Record<SourceKind, readonly PolicyFile[]>> {
+  const files: Record<SourceKind, PolicyFile[]> = { template: [], set: [], bounds: [], test: [] };
+  for (const source of sources) {
+    const read = readDocument(source);
+    if (read.kind === "problems") problems.push(...read.problems);
+    else files[kindOf(source.file)].push({ file: source.file, document: read.document });
+  }
+  return files;
+}
+
+function policyOf<D, I>(sources: readonly TemplateSource[], templates: readonly Template<D, I>[]): Policy<D, I> {
+  const text = canonicalText(sources);
+  const digest = createHash("sha256").update(text).digest("hex");
+  const byName = new Map(templates.map((template) => [template.name, template]));
+  return { digest, text, templates: byName, candidates: indexOf(templates) };
+}
+
+/** Each file's length comes before it, so that no file's text can pass for another file. */
+function canonicalText(sources: readonly TemplateSource[]): string {
+  return sources.map(({ file, text }) => `--- ${JSON.stringify(file)} ${Buffer.byteLength(text)}\n${text}`).join("\n");
+}
+
+function duplicates(templates: readonly { readonly name: string; readonly file: string }[]): readonly Problem[] {
+  return templates.flatMap(({ name, file }, index) => {
+    const earlier = templates[index - 1];
+    if (earlier?.name !== name) return [];
+    const message = `${earlier.file} has a template of this name too`;
+    return [{ ...fileProblem(file, message, "give each template its own name"), key: "template" }];
+  });
+}

@@ -1,0 +1,127 @@
+import { z } from "zod";
+import { type Endpoint, endpointText, readEndpoint } from "../network.ts";
+import type { PolicyFile } from "./heads.ts";
+import { meant } from "./nearest.ts";
+import { type Reading, readPart } from "./reading.ts";
+import { networkList, partName } from "./template.ts";
+
+/** `NAME.set.yaml`: hosts that many templates need, listed once. */
+export const setSchema = z.strictObject({
+  version: z.literal(1),
+  set: partName,
+  /** When it was last looked through, or any other word for this state of it. */
+  revision: z.string().min(1).max(64),
+  hosts: networkList.min(1, "name at least one host"),
+});
+
+export interface NetworkSet {
+  readonly name: string;
+  readonly file: string;
+  readonly revision: string;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export type NetworkSets = ReadonlyMap<string, NetworkSet>;
+
+/** By their names, which are unique in the whole tree: nobody can put another list in place of the site's. */
+export function readSets(files: readonly PolicyFile[], problems: Reading["problems"]): NetworkSets {
+  const sets = new Map<string, NetworkSet>();
+  for (const { file, document } of files) {
+    const set = readSet(file, { document, problems });
+    const earlier = set && sets.get(set.name);
+    if (earlier !== undefined)
+      problems.push(document.problem(["set"], `${earlier.file} has a set of this name too`, "give each set its own name"));
+    else if (set !== undefined) sets.set(set.name, set);
+  }
+  return sets;
+}
+
+function readSet(file: string, reading: Reading): NetworkSet | undefined {
+  const { document, problems } = reading;
+  const part = readPart(setSchema, document.value, { ...reading, at: [] });
+  if (part === undefined) return undefined;
+  const { set: name, revision, hosts } = part.value;
+  if (!`/${file}`.endsWith(`/${name}.set.yaml`))
+    problems.push(document.problem(["set"], "a set is called as its file is", `rename the file to ${name}.set.yaml`));
+  const endpoints = expandNetwork(
+    hosts,
+    { sets: undefined, credentials: undefined, from: `set:${name}` },
+    { ...reading, at: ["hosts"] },
+  );
+  return { name, file, revision, endpoints };
+}
+
+/** What the words of a list stand for where it is written; undefined where they cannot be used. */
+export interface Vocabulary {
+  readonly sets: NetworkSets | undefined;
+  /** Of the credentials that a run gets, each with its provider's name; `any`: of those of whatever template it will be. */
+  readonly credentials: readonly { readonly provider: string; readonly endpoints: readonly string[] }[] | "any" | undefined;
+  /** Where the list itself is what something was expanded from. */
+  readonly from?: string;
+}
+
+const mostEndpoints = 1_024;
+
+/** Each host once, in the order of the list. */
+export function expandNetwork(
+  written: readonly string[],
+  words: Vocabulary,
+  { document, problems, at }: Reading & { readonly at: readonly PropertyKey[] },
+): readonly Endpoint[] {
+  const expanded = written.flatMap((entry, index) => {
+    const complain: Complain = (message, fix) => void problems.push(document.problem([...at, index], message, fix));
+    return expandEntry(entry, words, complain);
+  });
+  const seen = new Set<string>();
+  const once = expanded.filter((endpoint) => {
+    const text = endpointText(endpoint);
+    return !seen.has(text) && seen.add(text);
+  });
+  if (once.length > mostEndpoints)
+    problems.push(document.problem(at, `${once.length} hosts; a run can reach ${mostEndpoints} at most`));
+  return once;
+}
+
+type Complain = (message: string, fix?: string) => void;
+
+function expandEntry(entry: string, words: Vocabulary, complain: Complain): readonly Endpoint[] {
+  if (entry === "credentials") return ofCredentials(words, complain);
+  if (entry.startsWith("set:")) return ofSet(entry.slice(4), words, complain);
+  const read = readEndpoint(entry, words.from);
+  if (read.kind === "endpoint") return [read.endpoint];
+  complain(read.message, read.fix);
+  return [];
+}
+
+function ofSet(name: string, { sets }: Vocabulary, complain: Complain): readonly Endpoint[] {
+  const set = sets?.get(name);
+  if (set === undefined)
+    complain(
+      sets === undefined ? "a set has hosts only, and no other set" : `there is no network set ${name}`,
+      sets === undefined ? "write the hosts out" : meant(name, [...sets.keys()]),
+    );
+  return set?.endpoints ?? [];
+}
+
+function ofCredentials({ credentials }: Vocabulary, complain: Complain): readonly Endpoint[] {
+  if (credentials === undefined) {
+    complain("only a template has credentials", "write the hosts out");
+    return [];
+  }
+  if (credentials === "any") return [];
+  const without = credentials.find(({ endpoints }) => endpoints.length === 0);
+  if (credentials.length === 0) complain("no credentials are given here, so none have endpoints");
+  if (without !== undefined)
+    complain(
+      `mayfly.yaml does not say where ${without.provider} is used`,
+      `set providers.${without.provider}.endpoints there, or name the hosts`,
+    );
+  return credentials.flatMap(({ provider, endpoints }) => endpoints.flatMap((text) => ofProvider(provider, text, complain)));
+}
+
+function ofProvider(provider: string, text: string, complain: Complain): readonly Endpoint[] {
+  const read = readEndpoint(text, "credentials");
+  if (read.kind === "endpoint") return [read.endpoint];
+  complain(`providers.${provider}.endpoints of mayfly.yaml has ${text}: ${read.message}`, read.fix);
+  return [];
+}
