@@ -87,7 +87,7 @@ describe("a template's expansion, written as YAML alone in a folder", () => {
   });
 
   it("is the same for the templates that the rules find nothing in, with the broker's own rooms", () => {
-    const set = { file: "node.set.yaml", text: readFileSync(`${import.meta.dirname}/lint/node.set.yaml`, "utf8") };
+    const set = { file: "node.set.yaml", text: readFileSync(`${import.meta.dirname}/../lint/node.set.yaml`, "utf8") };
     const sources = goodTemplates.map((file) => ({ file: basename(file), text: readFileSync(file, "utf8") }));
     const whole = compileTemplates([...sources, set], siteRooms);
     if (whole.kind === "problems") throw new Error(whole.problems.map(problemText).join("\n"));
