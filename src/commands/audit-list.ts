@@ -42,7 +42,7 @@ async function list(io: Io, flags: ListFlags): Promise<void> {
   const start = from === undefined ? {} : { from: BigInt(from) };
   const answer = await client.call.listEntries({ about, kinds: [...kind], limit, newestFirst: newest, ...start });
   if (flags.json === true) printMessage(io, ListEntriesResponseSchema, answer);
-  else print(io, table(["INDEX", "TIME", "KIND", "ABOUT"], answer.entries.map(row)));
+  else print(io, ...table(["INDEX", "TIME", "KIND", "ABOUT"], answer.entries.map(row)));
 }
 
 /** What a person looks for first: whose it is, and which. */

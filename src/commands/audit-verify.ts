@@ -63,7 +63,7 @@ async function ledger(io: Io, flags: VerifyFlags): Promise<void> {
   const leaves = streamed(client, openCheckpoint(checkpoint, parseVerifierKey(vkey)).size);
   const report = await verifyLog({ leaves, checkpoint, vkey, earlier, now: io.clock.now() });
   if (flags.json === true) printJson(io, report);
-  else print(io, lines(report).join("\n"));
+  else print(io, ...lines(report));
   if (!report.ok) io.exit(exitOf("ledger-corrupt"));
 }
 

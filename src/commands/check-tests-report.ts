@@ -1,8 +1,8 @@
 import type { Verdict } from "../policy/cases/verdict.ts";
-import { traceText } from "../policy/explain.ts";
+import { traceLines } from "../policy/explain.ts";
 import { type Problem, problemText } from "../policy/problem.ts";
 import type { Io } from "./io.ts";
-import { print, printJson, say } from "./output.ts";
+import { numbered, print, printJson, say } from "./output.ts";
 
 /** What came of a folder's tests. */
 export interface TestRun {
@@ -22,9 +22,9 @@ export function reportTests(io: Io, run: TestRun, json: boolean): void {
     printJson(io, { ok, ...counts, untested, problems, results: verdicts.map(resultOf) });
     return;
   }
-  for (const problem of problems) print(io, problemText(problem));
-  for (const verdict of failed) print(io, failureText(verdict));
-  print(io, `${counts.tests === 1 ? "1 test" : `${counts.tests} tests`}, ${counts.passed} passed, ${counts.failed} failed`);
+  print(io, ...problems.map(problemText));
+  print(io, ...failed.flatMap(failureLines));
+  print(io, `${numbered(counts.tests, "test")}, ${counts.passed} passed, ${counts.failed} failed`);
   if (untested.length > 0) print(io, `no test expects a grant of ${untested.join(", ")}`);
   if (verdicts.length === 0 && problems.length === 0)
     say(io, "hint: write NAME.test.yaml beside NAME.yaml; `mayfly init` makes both");
@@ -38,11 +38,11 @@ function resultOf({ test, differences, trace }: Verdict): unknown {
 /** What the lines of `who` explain. */
 const ofWho: readonly string[] = ["granted", "denied", "claim"];
 
-function failureText({ test, differences, trace }: Verdict): string {
+function failureLines({ test, differences, trace }: Verdict): readonly string[] {
   const { file, line, it } = test;
   const lines = differences.map(
     ({ key, expected, found }) => `${file}:${line}: ${it}: ${key}: expected ${expected}, found ${found}`,
   );
-  const traces = differences.some(({ key }) => ofWho.includes(key)) ? trace.flatMap((one) => traceText(one).split("\n")) : [];
-  return [...lines, ...traces.map((one) => `  ${one}`)].join("\n");
+  const traces = differences.some(({ key }) => ofWho.includes(key)) ? trace.flatMap(traceLines) : [];
+  return [...lines, ...traces.map((one) => `  ${one}`)];
 }

@@ -1,18 +1,17 @@
 import { rules, themes } from "../policy/lint/rules.ts";
 import { type Level, type Problem, problemText } from "../policy/problem.ts";
-import type { Io } from "./io.ts";
+import { type Line, numbered } from "./output.ts";
 
 const levels = ["error", "risk", "advice"] as const satisfies readonly Level[];
 
 /** One line each, in the order of the files and their lines, with an empty line between two files. */
-export function problemLines(io: Io, problems: readonly Problem[]): string {
+export function problemLines(problems: readonly Problem[]): readonly Line[] {
   const sorted = problems.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
-  return sorted
-    .map((problem, index) => {
-      const apart = index > 0 && sorted[index - 1]?.file !== problem.file ? "\n" : "";
-      return `${apart}${problemText(problem)} ${painted(io, problem.level, `[${problem.level}: ${problem.rule}]`)}`;
-    })
-    .join("\n");
+  return sorted.flatMap((problem, index) => {
+    const { level, rule, file } = problem;
+    const line = { text: problemText(problem), tag: `[${level}: ${rule}]`, colour: colours[level] };
+    return index > 0 && sorted[index - 1]?.file !== file ? ["", line] : [line];
+  });
 }
 
 /** `1 error, 2 risks, 3 advice` */
@@ -20,18 +19,18 @@ export function countsOf(problems: readonly Problem[]): string {
   return levels
     .map((level) => ({ level, count: problems.filter((problem) => problem.level === level).length }))
     .filter(({ count }) => count > 0)
-    .map(({ level, count }) => `${count} ${level}${count === 1 || level === "advice" ? "" : "s"}`)
+    .map(({ level, count }) => (level === "advice" ? `${count} advice` : numbered(count, level)))
     .join(", ");
 }
 
 /** Every rule by its theme, for people. */
-export function ruleLines(): string {
+export function ruleLines(): readonly string[] {
   const width = Math.max(...rules.map(({ name }) => name.length));
-  return themes
-    .map(({ title, rules: of }) =>
-      [title, ...of.map(({ name, level, says }) => `  ${name.padEnd(width)}  ${level.padEnd(6)}  ${says}`)].join("\n"),
-    )
-    .join("\n\n");
+  return themes.flatMap(({ title, rules: of }, index) => [
+    ...(index === 0 ? [] : [""]),
+    title,
+    ...of.map(({ name, level, says }) => `  ${name.padEnd(width)}  ${level.padEnd(6)}  ${says}`),
+  ]);
 }
 
 export function rulesAsData(): unknown {
@@ -40,10 +39,4 @@ export function rulesAsData(): unknown {
   );
 }
 
-const colours: Readonly<Record<Level, string>> = { error: "31", risk: "33", advice: "36" };
-
-/** Only where a person looks (https://no-color.org). */
-function painted(io: Io, level: Level, text: string): string {
-  const coloured = io.stdout.isTTY === true && (io.env["NO_COLOR"] ?? "") === "";
-  return coloured ? `\u001B[${colours[level]}m${text}\u001B[0m` : text;
-}
+const colours = { error: "31", risk: "33", advice: "36" } as const satisfies Readonly<Record<Level, string>>;

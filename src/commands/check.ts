@@ -8,7 +8,7 @@ import type { LoadCatalogue } from "../rooms.ts";
 import { sarifOf } from "./check-sarif.ts";
 import { countsOf, problemLines, ruleLines, rulesAsData } from "./check-text.ts";
 import type { Io } from "./io.ts";
-import { print, printJson, say } from "./output.ts";
+import { numbered, print, printJson, say } from "./output.ts";
 import { jsonFlag, socketFlag } from "./reach.ts";
 import { configFlag, configFrom, readTemplates, type TemplateFlags } from "./templates.ts";
 
@@ -57,7 +57,7 @@ export function checkCommand(io: Io, types: LoadCatalogue): Command {
 }
 
 async function check(io: Io, types: LoadCatalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
-  if (flags.listRules === true) return flags.json === true ? printJson(io, rulesAsData()) : print(io, ruleLines());
+  if (flags.listRules === true) return flags.json === true ? printJson(io, rulesAsData()) : print(io, ...ruleLines());
   const config = configFrom(io, flags);
   const from = { config, folder: given === undefined ? config.templates : resolve(io.cwd, given), flags };
   if (flags.replay !== undefined) {
@@ -102,7 +102,7 @@ function report(io: Io, { compiled, problems, failed, folder }: Checked, flags: 
     const read = policy === undefined ? {} : { digest: policy.digest, templates: [...policy.templates.keys()] };
     return printJson(io, { ok: !failed, ...read, problems });
   }
-  if (problems.length > 0) print(io, problemLines(io, problems));
+  if (problems.length > 0) print(io, ...problemLines(problems));
   if (policy !== undefined) print(io, `${numbered(policy.templates.size, "template")} in ${folder}: policy ${policy.digest}`);
   if (problems.length > 0) say(io, `mayfly: ${summary(problems, policy !== undefined)}`);
 }
@@ -110,8 +110,4 @@ function report(io: Io, { compiled, problems, failed, folder }: Checked, flags: 
 function summary(problems: readonly Problem[], loads: boolean): string {
   const what = loads ? countsOf(problems) : `${numbered(problems.length, "problem")} (${countsOf(problems)})`;
   return loads ? what : `${what}: a broker would not load these templates`;
-}
-
-function numbered(count: number, what: string): string {
-  return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }

@@ -9,7 +9,7 @@ import type { Identity } from "../identity/identity.ts";
 import { compileProfiles } from "../identity/issuers/issuers.ts";
 import { isObject, type JsonObject, readJson } from "../identity/json.ts";
 import { supposedIdentity } from "../identity/supposed.ts";
-import { explained, explainText } from "../policy/explain.ts";
+import { explained, explainLines } from "../policy/explain.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { type AskFlags, decided, policyFrom, tracesOf } from "./explain-policy.ts";
 import type { Io } from "./io.ts";
@@ -32,7 +32,7 @@ export async function explainClaims(io: Io, types: LoadCatalogue, { claims, comm
   // A denial's own trace is bounded: it was made for the ledger.
   const decision = first.kind === "denied" ? { ...first, trace: traces } : first;
   if (flags.json === true) printJson(io, explained(decision, traces));
-  else print(io, explainText(decision, traces));
+  else print(io, ...explainLines(decision, traces));
   if (decision.kind === "denied") io.exit(exitOf(decision.code));
 }
 

@@ -5,7 +5,7 @@ import type { Policy, Template } from "../policy/policy.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { policyFrom } from "./explain-policy.ts";
 import type { Io } from "./io.ts";
-import { printJson } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { configFrom, type TemplateFlags } from "./templates.ts";
 
 export interface ExpandFlags extends TemplateFlags {
@@ -30,7 +30,7 @@ export async function explainTemplate(io: Io, types: LoadCatalogue, { name, flag
     const written = templates.map(({ name: template, file, expanded }) => ({ template, file, expanded }));
     return printJson(io, { policy: policy.digest, templates: written });
   }
-  io.stdout.write(templates.map((template) => expandedText(template, files)).join("---\n"));
+  print(io, ...templates.map((template) => expandedText(template, files)).join("---\n").trimEnd().split("\n"));
 }
 
 function named<D, I>(policy: Policy<D, I>, files: readonly WrittenFile[], name: string): readonly Template<D, I>[] {

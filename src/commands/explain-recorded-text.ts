@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Delivery } from "../delivery/delivery.ts";
-import { explained, explainText, traceText } from "../policy/explain.ts";
+import { explained, explainLines, traceLines } from "../policy/explain.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
 import { differsFrom } from "../policy/replay/judge.ts";
 import { type RecordedRequest, unknownCommand } from "../policy/replay/request.ts";
@@ -33,13 +33,13 @@ const said = z.object({
 });
 
 /** For a person: what was recorded, whose it was, and what its policy says of it. */
-export function recordedText(entry: Recorded, again: Again): string {
+export function recordedLines(entry: Recorded, again: Again): readonly string[] {
   const event = eventOf(said, entry) ?? {};
   return [
     ...outcomeLines(entry, event),
     ...(again.kind === "nobody" ? [] : requestLines(again.request)),
     ...(again.kind === "decided" ? decidedLines(again) : onlyRecorded(event, again)),
-  ].join("\n");
+  ];
 }
 
 export function recordedJson(entry: Recorded, again: Again): unknown {
@@ -97,11 +97,11 @@ function decidedLines(again: Extract<Again, { kind: "decided" }>): readonly stri
     agrees(again)
       ? "decided again by the same policy:"
       : "NOT AS RECORDED when decided again by the same policy (mayfly.yaml has changed, or there was a last word):",
-    explainText(decision.kind === "denied" ? { ...decision, trace: [] } : decision),
+    ...explainLines(decision.kind === "denied" ? { ...decision, trace: [] } : decision),
     ...(decision.kind === "granted" && isUnknown(decision.command)
       ? [`commands are not recorded: ${unknownCommand.join(" ")} stands for what was run`]
       : []),
-    ...templates.map(traceText),
+    ...templates.flatMap(traceLines),
   ];
 }
 
@@ -111,8 +111,8 @@ function isUnknown(command: readonly string[]): boolean {
 
 function onlyRecorded({ trace: templates = [] }: Said, again: Exclude<Again, { kind: "decided" }>): readonly string[] {
   return [
-    ...(again.kind === "recorded" ? [`not decided again: ${again.why}`] : []),
-    ...(templates.length === 0 ? [] : ["as it was recorded then:", ...templates.map(traceText)]),
+    ...(again.kind === "recorded" ? `not decided again: ${again.why}`.split("\n") : []),
+    ...(templates.length === 0 ? [] : ["as it was recorded then:", ...templates.flatMap(traceLines)]),
   ];
 }
 

@@ -6,7 +6,7 @@ import { matchAt } from "../policy/match.ts";
 import { decideAgain, type RecordedRequest } from "../policy/replay/request.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
-import { type Again, recordedJson, recordedText } from "./explain-recorded-text.ts";
+import { type Again, recordedJson, recordedLines } from "./explain-recorded-text.ts";
 import type { Io } from "./io.ts";
 import { print, printJson } from "./output.ts";
 import { reach } from "./reach.ts";
@@ -33,7 +33,7 @@ export async function explainRecorded(io: Io, types: LoadCatalogue, id: string, 
   const again =
     request === undefined ? { kind: "nobody" as const } : await decidedAgain(io, types, { call: client.call, request, flags });
   if (flags.json === true) printJson(io, recordedJson(entry, again));
-  else print(io, recordedText(entry, again));
+  else print(io, ...recordedLines(entry, again));
 }
 
 function unknownId(): BrokerError {

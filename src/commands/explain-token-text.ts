@@ -1,9 +1,9 @@
 import { codes } from "../errors.ts";
-import { explainText, traceText } from "../policy/explain.ts";
+import { explainLines, traceLines } from "../policy/explain.ts";
 import { type About, type Account, accountOf, type Believed, type CheckAccount, type Given } from "./explain-token-account.ts";
 
 /** For a person. */
-export function accountText(about: About): string {
+export function accountLines(about: About): readonly string[] {
   const { verdict, code, message, checks, identity, leftOut } = accountOf(about);
   const proviso = provisos[verdict];
   return [
@@ -14,7 +14,7 @@ export function accountText(about: About): string {
     ...(identity === null ? ["nothing of it is believed"] : identityLines(identity, proviso)),
     ...leftOut.map(({ claim, why }) => `  left out  ${claim}: ${why}`),
     ...(about.given === undefined ? [] : givenLines(about.given, proviso)),
-  ].join("\n");
+  ];
 }
 
 const provisos = {
@@ -49,7 +49,7 @@ function identityLines(identity: Believed, { believed }: Proviso): readonly stri
 function givenLines({ decisions, traces }: Given, { given }: Proviso): readonly string[] {
   return [
     `what its job ${given}:`,
-    ...decisions.map((decision) => explainText({ ...decision, ...(decision.kind === "denied" ? { trace: [] } : {}) })),
-    ...traces.map(traceText),
+    ...decisions.flatMap((decision) => explainLines({ ...decision, ...(decision.kind === "denied" ? { trace: [] } : {}) })),
+    ...traces.flatMap(traceLines),
   ];
 }

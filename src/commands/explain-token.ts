@@ -12,7 +12,7 @@ import { gatesOf } from "../identity/verify.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { type AskFlags, decidedBySteps, policyFrom, tracesOf } from "./explain-policy.ts";
 import { accountOf, type Given } from "./explain-token-account.ts";
-import { accountText } from "./explain-token-text.ts";
+import { accountLines } from "./explain-token-text.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 import { configFrom } from "./templates.ts";
@@ -44,7 +44,7 @@ export async function explainToken(io: Io, types: LoadCatalogue, { file, command
   const given = seen.identity === undefined ? undefined : givenTo(seen.identity);
   const about = { seen, given, offline };
   if (flags.json === true) printJson(io, accountOf(about));
-  else print(io, accountText(about));
+  else print(io, ...accountLines(about));
   const code = codeOf(seen, given);
   if (code !== undefined) io.exit(exitOf(code));
 

@@ -54,7 +54,7 @@ async function refresh(io: Io, issuer = "", flags: Flags): Promise<void> {
   using client = reach(io, ControlService, "control", flags);
   const answer = await client.call.refreshKeys({ issuer, ...reason(io, flags) });
   if (flags.json === true) printMessage(io, RefreshKeysResponseSchema, answer);
-  else print(io, table(["ISSUER", "STATE", "KEYS", "HELD", "TROUBLE"], answer.issuers.map(row)));
+  else print(io, ...table(["ISSUER", "STATE", "KEYS", "HELD", "TROUBLE"], answer.issuers.map(row)));
 }
 
 async function accept(io: Io, key: { readonly issuer: string; readonly kid: string }, flags: Flags): Promise<void> {

@@ -57,7 +57,7 @@ async function show(io: Io, name: Name | undefined, flags: TemplateFlags & { rea
     case "ledger":
       return print(io, await ledgerKey(config));
     case "authority":
-      return print(io, await certificate(config));
+      return print(io, ...(await certificate(config)).split("\n"));
     case "proofs":
     case "jobs":
       return printJson(io, (await issuer(config, name)).jwks);

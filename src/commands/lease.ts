@@ -79,7 +79,7 @@ async function list(io: Io, flags: ListFlags): Promise<void> {
   const wanted = state === "live" ? { live: true } : state === "all" ? {} : { state: states[state] };
   const answer = await client.call.listLeases({ ...wanted, workload, limit });
   if (flags.json === true) printMessage(io, ListLeasesResponseSchema, answer);
-  else print(io, table(["LEASE", "STATE", "CREDENTIAL", "PROVIDER", "WORKLOAD", "EXPIRES"], answer.leases.map(row)));
+  else print(io, ...table(["LEASE", "STATE", "CREDENTIAL", "PROVIDER", "WORKLOAD", "EXPIRES"], answer.leases.map(row)));
 }
 
 async function revoke(

@@ -25,7 +25,7 @@ export async function observe(io: Io, start: MessageInitShape<typeof RunStartSch
   using client = reach(io, BrokerService, "broker", flags);
   const observed = await client.call.observe(questionOf(start));
   if (flags.json === true) printMessage(io, ObserveResponseSchema, observed);
-  else print(io, textOf(observed));
+  else print(io, ...linesOf(observed));
 }
 
 /** Neither the environment nor the workspace: no template asks for them. */
@@ -43,7 +43,7 @@ function questionOf({
   };
 }
 
-function textOf({ observation, template, step, reason, credentials, network }: ObserveResponse): string {
+function linesOf({ observation, template, step, reason, credentials, network }: ObserveResponse): readonly string[] {
   const rows = credentials.map(({ name, provider, ttl }) => [
     name,
     provider,
@@ -53,10 +53,10 @@ function textOf({ observation, template, step, reason, credentials, network }: O
     `would be granted: ${template}${step === undefined ? "" : `, step ${step}`}`,
     `because ${reason}`,
     "",
-    rows.length === 0 ? "no credentials" : table(["CREDENTIAL", "PROVIDER", "TTL"], rows),
+    ...(rows.length === 0 ? ["no credentials"] : table(["CREDENTIAL", "PROVIDER", "TTL"], rows)),
     "",
-    network.length === 0 ? "no network" : ["NETWORK", ...network].join("\n"),
+    ...(network.length === 0 ? ["no network"] : ["NETWORK", ...network]),
     "",
     `observed as ${observation}; nothing was minted, and nothing ran`,
-  ].join("\n");
+  ];
 }

@@ -46,7 +46,7 @@ async function full(io: Io, flags: StatusFlags): Promise<void> {
   using client = reach(io, ControlService, "control", flags);
   const status = await client.call.getStatus({});
   if (flags.json === true) printMessage(io, ControlServiceGetStatusResponseSchema, status);
-  else print(io, lines(status).join("\n"));
+  else print(io, ...lines(status));
 }
 
 function lines(status: ControlServiceGetStatusResponse): readonly string[] {

@@ -26,7 +26,7 @@ import type { AuditClient } from "./recorded.ts";
 import { firstOf } from "./recorded-policies.ts";
 import { newTally, recordedRequests } from "./requests.ts";
 import { recordedRuns } from "./runs.ts";
-import { type Suggested, suggestedJson, suggestedText } from "./suggest-text.ts";
+import { type Suggested, suggestedJson, suggestedLines } from "./suggest-text.ts";
 import { configFlag, configFrom, readTemplates, roomsFrom, type TemplateFlags } from "./templates.ts";
 
 interface SuggestFlags extends TemplateFlags {
@@ -87,7 +87,7 @@ async function suggestFor(io: Io, types: LoadCatalogue, name: string, flags: Sug
   const diff = fitting.text === text ? "" : createTwoFilesPatch(`a/${file}`, `b/${file}`, text, fitting.text, "", "");
   const suggested = { name, file: join(folder, file), since, span: flags.since, usage, points: fitting.points, diff, kept };
   if (flags.json === true) printJson(io, suggestedJson(suggested));
-  else print(io, suggestedText(suggested));
+  else print(io, ...suggestedLines(suggested));
 }
 
 interface Found {

@@ -6,8 +6,8 @@ import { type Endpoint, endpointText } from "./network.ts";
  * A decision as text, one thing a line, for those who may see what was expected: `mayfly explain`. The same as JSON is
  * `explained`.
  */
-export function explainText<D, I>(decision: Decision<D, I>, traces: readonly TemplateTrace[] = []): string {
-  return (decision.kind === "granted" ? grantLines(decision, traces) : denialLines(decision)).join("\n");
+export function explainLines<D, I>(decision: Decision<D, I>, traces: readonly TemplateTrace[] = []): readonly string[] {
+  return decision.kind === "granted" ? grantLines(decision, traces) : denialLines(decision);
 }
 
 /** Plain data: no secret is in a decision, and a `Secret` could not be printed anyway. */
@@ -34,12 +34,8 @@ function denialLines(denial: Denial): readonly string[] {
   ];
 }
 
-export function traceText(trace: TemplateTrace): string {
-  return traceLines(trace).join("\n");
-}
-
 /** Every line that was read, the last one being why it stopped. */
-function traceLines({ template, matched, lines }: TemplateTrace): readonly string[] {
+export function traceLines({ template, matched, lines }: TemplateTrace): readonly string[] {
   const width = Math.max(0, ...lines.map(({ line }) => line.length));
   return [`template ${template}: ${outcome(matched, lines)}`, ...lines.map((line) => lineText(line, width))];
 }

@@ -1,4 +1,5 @@
 import { BrokerError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 /**
  * What is wrong with a template. `error`: never loads. `risk`: loads only where the template accepts it by the rule's name, with a
@@ -21,13 +22,11 @@ export interface Problem {
   readonly fix: string | undefined;
 }
 
-/** `deploy.yaml:7: who.repository_id: a number; write it in quotes: "519283746"` */
+/** `deploy.yaml:7: who.repository_id: a number; write it in quotes: "519283746"`. One line, whatever a file, a key or a value is called. */
 export function problemText(problem: Problem): string {
   const place = problem.line === 0 ? problem.file : `${problem.file}:${problem.line}`;
-  return (
-    [place, problem.key, problem.message].filter((part) => part !== "").join(": ") +
-    (problem.fix === undefined ? "" : `; ${problem.fix}`)
-  );
+  const text = [place, problem.key, problem.message].filter((part) => part !== "").join(": ");
+  return printable(problem.fix === undefined ? text : `${text}; ${problem.fix}`);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Document, isMap, isScalar, isSeq, type Node, type YAMLMap } from "yaml";
+import { printable } from "../../printable.ts";
 import type { Endpoint } from "../network.ts";
 import type { Policy, Template } from "../policy.ts";
 import { folderOf } from "./bounds.ts";
@@ -79,7 +80,7 @@ function headText<D, I>({ name, file }: Template<D, I>, { own: mine, base, bound
     base === undefined ? "" : `on ${textOf(mine, "extends")} of ${base.file}`,
     bounds.length === 0 ? "" : `within ${bounds.map((one) => one.file).join(", ")}`,
   ].filter((part) => part !== "");
-  return ` ${[`${name}, from ${file}`, ...made].join(", ")}`;
+  return printable(` ${[`${name}, from ${file}`, ...made].join(", ")}`);
 }
 
 /** Of `who` and `when`, each of which may be several that must all hold: the folders', the base's, its own. */
@@ -144,8 +145,8 @@ function note(
   where: "before" | "behind" = isScalar(node) ? "behind" : "before",
 ): void {
   if (text === undefined || !isNode(node)) return;
-  if (where === "before") node.commentBefore = ` ${text}`;
-  else node.comment = ` ${text}`;
+  if (where === "before") node.commentBefore = ` ${printable(text)}`;
+  else node.comment = ` ${printable(text)}`;
 }
 
 function isNode(value: unknown): value is Node {

@@ -8,7 +8,7 @@ import type { IsolationRoom } from "../rooms.ts";
 /** In what a request would come out differently. */
 export interface Change {
   readonly kind: ChangeKind;
-  /** `credential aws`, `sandbox.memory`, `network db.example.com:5432`; the same for every request with the same change. */
+  /** `credential aws`, `sandbox.memory`, `network db.example.com:5432`, `sandbox.env.pass: CI is ...`; the same for every request with the same change. */
   readonly what: string;
   /** Of this one request. */
   readonly before: string | undefined;
@@ -20,6 +20,7 @@ export const changeKinds = [
   "newly-allowed",
   "widened",
   "lengthened",
+  "other-command",
   "newly-denied",
   "other-template",
   "cannot-tell",
@@ -95,14 +96,18 @@ function workspaceChanges(before: WorkspaceMode, after: WorkspaceMode): readonly
 
 type Excesses = ReturnType<IsolationRoom<unknown>["exceeds"]>;
 
-/** What differs without an order, such as two images, is beyond the other both ways: it counts as wider. */
+/**
+ * What differs without an order, such as two images, is beyond the other both ways: it counts as wider. The message is a part of what changed:
+ * of two variables that are passed now each is a change of its own.
+ */
 function isolationChanges(more: Excesses, less: Excesses): readonly Change[] {
-  const named = (key: string): string => (key.startsWith("tolerate") ? key : `sandbox.${key}`);
+  const named = ({ key, message }: Excesses[number]): string =>
+    key.startsWith("tolerate") ? key : `sandbox.${key}: ${message}`;
   return [
-    ...more.map(({ key, message }) => change(key === "timeout" ? "lengthened" : "widened", named(key), undefined, message)),
+    ...more.map((one) => change(one.key === "timeout" ? "lengthened" : "widened", named(one))),
     ...less
-      .filter(({ key }) => !more.some((other) => other.key === key))
-      .map(({ key, message }) => change("narrowed", named(key), message)),
+      .filter(({ key }) => !more.some((other) => other.key === key && key !== "env.pass"))
+      .map((one) => change("narrowed", named(one))),
   ];
 }
 
