@@ -23,7 +23,8 @@ export interface LastWordSource {
   read(): Promise<LastWordRead>;
 }
 
-export interface LastWordRead {
+/** Disposed of once another one is in force; who asks by then is still answered. */
+export interface LastWordRead extends Disposable {
   readonly word: LastWord<Delivery, Isolation>;
   /** SHA-256, hex, of the bundle; undefined where a server is asked. */
   readonly digest: string | undefined;
@@ -39,14 +40,15 @@ export function lastWordSource(
   const wordOf = (rego: Rego) => lastWordOf<Delivery, Isolation>(rego, { clock, random: randomBytes, limits: limitsOf });
   if (config.kind === "server") {
     const word = wordOf(regoServer(config, authorityOf(config)));
-    return { path: undefined, read: () => Promise.resolve({ word, digest: undefined }) };
+    return { path: undefined, read: () => Promise.resolve({ word, digest: undefined, [Symbol.dispose]: () => undefined }) };
   }
   const { path, decision } = config;
   return {
     path,
     async read() {
       const bundle = readBundle(await readOwned(path, owners, mostBundleBytes));
-      return { word: wordOf(await regoInBundle(bundle, decision)), digest: bundle.digest };
+      const rego = await regoInBundle(bundle, decision, { clock });
+      return { word: wordOf(rego), digest: bundle.digest, [Symbol.dispose]: () => rego[Symbol.dispose]() };
     },
   };
 }

@@ -4,11 +4,12 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { duration } from "../duration.ts";
 import { BrokerError } from "../errors.ts";
 import { policyInvalid } from "../policy/problem.ts";
-import { Replay, type ReplayReport } from "../policy/replay/replay.ts";
+import type { ChangeKind } from "../policy/replay/compare.ts";
+import { Replay } from "../policy/replay/replay.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import type { Duration, Instant } from "../time.ts";
-import { type Replayed, replayText } from "./check-replay-text.ts";
+import { type Replayed, replayLines, untold, untoldText } from "./check-replay-text.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 import { reach } from "./reach.ts";
@@ -30,7 +31,8 @@ export const differs = 1;
 
 /**
  * Decides the recorded requests of a span by the policy that decided them and by the templates of a folder, and lists what would come out
- * otherwise. Exits with 1 where anything would newly be allowed, denied, widened or lengthened. Throws `policy-invalid`.
+ * otherwise. Exits with 1 where anything would newly be allowed, denied, widened, lengthened or run otherwise, and where anything cannot be told:
+ * it stands before a merge. Throws `policy-invalid`.
  */
 export async function checkReplay(io: Io, types: LoadCatalogue, { config, folder, span, flags }: ReplayAsked): Promise<void> {
   const since = io.clock.now() - spanOf(span);
@@ -45,8 +47,10 @@ export async function checkReplay(io: Io, types: LoadCatalogue, { config, folder
     replay.add(request, await policies.of(request.policy));
   const replayed = { span, since, policy: compiled.policy.digest, tally, failed: policies.failed, report: replay.report() };
   if (flags.json === true) printJson(io, json(replayed));
-  else print(io, replayText(replayed));
-  if (matters(replayed.report)) io.exit(differs);
+  else print(io, ...replayLines(replayed));
+  const gap = untoldText(replayed);
+  if (gap !== undefined) say(io, `mayfly: ${gap}`);
+  if (!isSafe(replayed)) io.exit(differs);
 }
 
 /** A flag's span, such as `30d`. Throws `usage`. */
@@ -63,22 +67,28 @@ export function progressOn(io: Io): (read: number, back: Instant) => void {
   };
 }
 
-function matters({ differences }: ReplayReport): boolean {
-  return differences.some(({ kind }) => ["newly-allowed", "newly-denied", "widened", "lengthened"].includes(kind));
+/** Of these a merge need not wait for anybody. */
+const harmless: readonly ChangeKind[] = ["narrowed", "other-template"];
+
+function isSafe(replayed: Replayed): boolean {
+  return untold(replayed) === 0 && replayed.report.differences.every(({ kind }) => harmless.includes(kind));
 }
 
-function json({ since, policy, tally, failed, report }: Replayed): unknown {
+function json(replayed: Replayed): unknown {
+  const { since, policy, tally, failed, report } = replayed;
   const { differences, ...counts } = report;
   const at = (time: Instant): string => new Date(time).toISOString();
   return {
-    ok: !matters(report),
+    ok: isSafe(replayed),
     since: at(since),
     policy,
     ...counts,
     ...tally,
+    cannotTell: untold(replayed),
     notCompiled: Object.fromEntries(failed),
-    differences: differences.map(({ example: { id, time, before = null, after = null }, ...difference }) => ({
+    differences: differences.map(({ example: { id, time, before = null, after = null }, step = null, ...difference }) => ({
       ...difference,
+      step,
       example: { id, time: at(time), before, after },
     })),
   };

@@ -32,7 +32,8 @@ Examples:
   $ mayfly check --replay 30d new-templates
 
 An error never loads, nor does a risk that its template does not accept by the rule's name; advice loads. Each rule is explained in docs/lint.md.
-With --replay it exits with 1, as diff(1) does, where anything would newly be allowed, denied, widened or lengthened.`;
+With --replay it exits with 1, as diff(1) does, where anything would newly be allowed, denied, widened, lengthened or run
+another command, and where that cannot be told, such as of requests whose own policy does not compile any more.`;
 
 export function checkCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("check")

@@ -18,7 +18,7 @@ export interface Suggested {
 }
 
 /** The evidence, then the diff: patch(1) and `git apply` pass over what stands before it. */
-export function suggestedText(suggested: Suggested): string {
+export function suggestedLines(suggested: Suggested): readonly string[] {
   const { diff, points, usage } = suggested;
   const few = usage.counted.length < fewestRuns;
   return [
@@ -27,10 +27,8 @@ export function suggestedText(suggested: Suggested): string {
     ...points.map(pointLine),
     ...(few ? [] : footing.map((line) => `note: ${line}`)),
     ...keptLines(suggested),
-    ...(diff === "" ? [few ? "" : "nothing of it could be narrower"] : ["", diff.trimEnd()]),
-  ]
-    .join("\n")
-    .trimEnd();
+    ...(diff === "" ? (few ? [] : ["nothing of it could be narrower"]) : ["", ...diff.trimEnd().split("\n")]),
+  ];
 }
 
 export function suggestedJson({ name, file, since, usage, points, diff, kept }: Suggested): unknown {

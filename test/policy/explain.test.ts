@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { explained, explainText, traceText } from "../../src/policy/explain.ts";
+import { explained, explainLines, traceLines } from "../../src/policy/explain.ts";
 import type { Denial, Grant } from "../../src/policy/grant.ts";
 import { identityWith } from "./identities.ts";
+
+const explainText = (...of: Parameters<typeof explainLines>): string => explainLines(...of).join("\n");
+const traceText = (...of: Parameters<typeof traceLines>): string => traceLines(...of).join("\n");
 
 const grant: Grant<unknown, unknown> = {
   kind: "granted",

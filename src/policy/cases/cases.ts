@@ -4,9 +4,13 @@ import type { Code } from "../../errors.ts";
 import type { Duration, Instant } from "../../time.ts";
 import type { WorkspaceMode } from "../grant.ts";
 import { readDocument, type TemplateDocument, type TemplateSource } from "../language/document.ts";
+import { meant } from "../language/nearest.ts";
 import { readPart } from "../language/reading.ts";
 import { templateName } from "../language/template.ts";
+import { isKnown } from "../lint/claim-rules.ts";
+import { endpointText, readEndpoint } from "../network.ts";
 import type { Problem } from "../problem.ts";
+import type { IssuerRoom } from "../rooms.ts";
 
 /** One policy test: what a job with these claims asks for, and what should come of it. */
 export interface PolicyTest {
@@ -66,15 +70,36 @@ const claim = z.union(
   "write text, a whole number, true, false, a list of text, or null for a claim that the token lacks",
 );
 
-const claims = z.record(z.string().regex(/^[\x21-\x7e]{1,128}$/, "a claim's name is printable ASCII without blanks"), claim);
+/** Lines of `who` that are no claims: a token with such a claim would let a test pass by what no job is let in for. */
+const derived: Readonly<Record<string, string>> = {
+  issuer: "no claim of a token: write `issuer:` beside `claims:`",
+  trust: "no claim of a token: write the claims that it is derived from",
+};
+
+const claimNames = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,128}$/, "a claim's name is printable ASCII without blanks");
+
+const claims = z.record(claimNames, claim).superRefine((written, context) => {
+  for (const [name, message] of Object.entries(derived))
+    if (Object.hasOwn(written, name)) context.addIssue({ code: "custom", path: [name], message });
+});
 
 const issuer = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "an issuer is named as in mayfly.yaml");
+
+/** As a grant lists it, with its port. A set stands for hosts, and it is these that a test should name. */
+const endpoint = z.string().transform((text, context) => {
+  const read = readEndpoint(text);
+  if (read.kind === "endpoint") return endpointText(read.endpoint);
+  context.addIssue({ code: "custom", message: [read.message, read.fix].filter(Boolean).join("; ") });
+  return z.NEVER;
+});
 
 export const grantedSchema = z.strictObject({
   granted: templateName,
   credentials: z.array(z.string()).optional(),
   ttl: z.record(z.string(), duration).default({}),
-  network: z.array(z.string().min(1).max(300)).optional(),
+  network: z.array(endpoint).optional(),
   workspace: z.enum(["read-only", "overlay", "rw"]).optional(),
 });
 
@@ -132,21 +157,47 @@ export const testsSchema = z.strictObject({
   tests: z.array(testSchema).min(1, "write at least one test"),
 });
 
-/** The tests of one file, or everything that is wrong with it. Pure. */
-export function readTests(source: TemplateSource): readonly PolicyTest[] | { readonly problems: readonly Problem[] } {
+/** The tests of one file, or everything that is wrong with it. An issuer that is not among `issuers` is left to whoever runs them. Pure. */
+export function readTests(
+  source: TemplateSource,
+  issuers: ReadonlyMap<string, IssuerRoom> = new Map(),
+): readonly PolicyTest[] | { readonly problems: readonly Problem[] } {
   const read = readDocument(source);
   if (read.kind === "problems") return read;
   const { document } = read;
   const problems: Problem[] = [];
   const part = readPart(testsSchema, document.value, { document, at: [], problems });
+  if (part !== undefined) checkClaims(part.value, { document, issuers, problems });
   const tests = part === undefined ? [] : testsOf(source.file, document, part.value, problems);
   return problems.length === 0 ? tests : { problems };
+}
+
+type Written = z.output<typeof testsSchema>;
+
+interface Checking {
+  readonly document: TemplateDocument;
+  readonly issuers: ReadonlyMap<string, IssuerRoom>;
+  readonly problems: Problem[];
+}
+
+/** A claim that no token of the issuer has is a misspelt one: the test would be about a job that cannot be. */
+function checkClaims(written: Written, { document, issuers, problems }: Checking): void {
+  const shared = new Set(written.tests.map(({ issuer: own }) => own ?? written.issuer));
+  const check = (claims: Written["claims"], by: readonly (string | undefined)[], at: readonly (string | number)[]): void => {
+    const lists = by.flatMap((name) => issuers.get(name ?? "") ?? []).map(({ known }) => known);
+    if (lists.length === 0 || lists.includes(undefined)) return;
+    const known = lists.flatMap((list) => list ?? []);
+    for (const name of Object.keys(claims).filter((one) => !isKnown(one, known)))
+      problems.push(document.problem([...at, "claims", name], "no token of this issuer has such a claim", meant(name, known)));
+  };
+  check(written.claims, [...shared], []);
+  written.tests.forEach(({ issuer: own, claims }, index) => check(claims, [own ?? written.issuer], ["tests", index]));
 }
 
 function testsOf(
   file: string,
   document: TemplateDocument,
-  written: z.output<typeof testsSchema>,
+  written: Written,
   problems: Problem[],
 ): readonly PolicyTest[] {
   return written.tests.flatMap(({ issuer: own, claims: added, at, template = written.template, step, ...test }, index) => {

@@ -4,7 +4,8 @@ import type { Identity } from "../../identity/identity.ts";
 import type { Instant } from "../../time.ts";
 import { type Ask, decide } from "../decide.ts";
 import type { Decision, Denial, Grant, TemplateTrace } from "../grant.ts";
-import { match } from "../match.ts";
+import { match, matchAt } from "../match.ts";
+import { endpointText } from "../network.ts";
 import type { Policy } from "../policy.ts";
 import type { ExpectedDenial, ExpectedGrant, PolicyTest } from "./cases.ts";
 
@@ -43,7 +44,10 @@ export function judge<D, I>(test: PolicyTest, judging: Judging<D, I>): Verdict {
   }
   const { identity } = believed;
   const decisions = decisionsOn(test, judging, identity);
-  const trace = aboutWhom(policy, test, decisions).map((template) => match(template, identity));
+  const trace = aboutWhom(policy, test, decisions).map((template) =>
+    // Without a time, a trace by the clock on the wall would say something else tomorrow.
+    test.at === undefined ? match(template, identity) : matchAt(template, { identity, now: test.at }),
+  );
   const undated = hoursDifferences(test, policy, decisions);
   return { test, differences: undated.length > 0 ? undated : differencesOf(test, decisions, trace), trace };
 }
@@ -150,7 +154,7 @@ function grantDifferences(expect: ExpectedGrant, grants: readonly Grant<unknown,
   const templates = distinct(grants.map(({ template }) => template));
   if (templates !== expect.template) return [{ key: "granted", expected: expect.template, found: `granted ${templates}` }];
   const credentials = grants.flatMap((grant) => grant.credentials);
-  const network = grants.flatMap((grant) => grant.network.map(({ host, port }) => `${host}:${port}`));
+  const network = grants.flatMap((grant) => grant.network.map(endpointText));
   const compared = [
     lists(
       "credentials",
@@ -164,18 +168,16 @@ function grantDifferences(expect: ExpectedGrant, grants: readonly Grant<unknown,
         distinct(credentials.flatMap((one) => (one.name === name ? [durationText(one.ttl)] : []))),
       ),
     ),
-    lists("network", expect.network?.map(withPort), network),
+    lists("network", expect.network, network),
     texts("workspace", expect.workspace, distinct(grants.map(({ workspace }) => workspace))),
   ];
   return compared.flat();
 }
 
-function withPort(endpoint: string): string {
-  return /:[0-9]+$/.test(endpoint) ? endpoint : `${endpoint}:443`;
-}
-
+/** Compared as lists and only then said as text: a credential may be called `none`. */
 function lists(key: string, expected: readonly string[] | undefined, found: readonly string[]): readonly Difference[] {
-  return expected === undefined ? [] : texts(key, distinct(expected), distinct(found));
+  if (expected === undefined || new Set(expected).symmetricDifference(new Set(found)).size === 0) return [];
+  return [{ key, expected: distinct(expected), found: distinct(found) }];
 }
 
 function texts(key: string, expected: string | undefined, found: string): readonly Difference[] {
@@ -183,5 +185,5 @@ function texts(key: string, expected: string | undefined, found: string): readon
 }
 
 function distinct(items: readonly string[]): string {
-  return items.length === 0 ? "none" : [...new Set(items)].toSorted().join(", ");
+  return items.length === 0 ? nothing : [...new Set(items)].toSorted().join(", ");
 }

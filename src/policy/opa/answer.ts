@@ -5,6 +5,9 @@ import type { Decision, Grant, GrantedCredential } from "../grant.ts";
 
 const line = z.string().regex(/^[^\p{Cc}]{0,500}$/u, "write one line of at most 500 characters");
 
+/** Whole seconds: no provider counts in less, and a life of a millisecond would be no credential. */
+const life = duration.refine((span) => span % 1_000 === 0, "write a life in whole seconds: 90s, 15m or 12h");
+
 /** Strict: a key that nobody reads would look like a rule that holds. */
 const schema = z.union([
   z.boolean().transform((allow) => ({ allow })),
@@ -13,7 +16,7 @@ const schema = z.union([
     /** For the operator and the ledger; the caller hears the code's own sentence. */
     reason: line.optional(),
     /** A shorter life, by the credential's name. */
-    ttl: z.record(z.string(), duration).optional(),
+    ttl: z.record(z.string(), life).optional(),
     /** Credentials that the run does not get. */
     without: z.array(z.string()).optional(),
     id: z
@@ -34,10 +37,20 @@ export type Answer = {
 /** Throws where it is anything but an answer. */
 export function readAnswer(result: unknown): Answer {
   if (result === undefined) throw new Error("no rule gave an answer: write a default");
+  refuseUnseen(result);
   const parsed = schema.safeParse(result);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues.flatMap((one) => (one.code === "invalid_union" ? (one.errors.at(-1) ?? []) : [one]));
   throw new Error(`the answer is not understood: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not an answer"}`);
+}
+
+/** The schema passes this key over, in any object. */
+function refuseUnseen(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, inner] of Object.entries(value)) {
+    if (name === "__proto__") throw new Error("the answer is not understood: it has a key that nobody reads: __proto__");
+    refuseUnseen(inner);
+  }
 }
 
 /** The grant itself, a narrower one, or the denial. Throws where the answer asks for more than was granted. */

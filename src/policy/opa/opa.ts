@@ -21,16 +21,31 @@ export function lastWordOf<Delivery, Isolation>(
     async ask(grant, signal) {
       try {
         signal.throwIfAborted();
+        refuseLong(grant.command);
         const said = await rego.ask(questionOf(grant, limits(grant.isolation), clock.now()), signal);
         const answer = readAnswer(said.result);
         return { outcome: apply(grant, answer), decision: idOf(rego, said, answer.id ?? random(8).toString("hex")) };
       } catch (cause) {
         // Ended by containment, a drain or the client itself: that is what the caller hears of.
         signal.throwIfAborted();
+        if (cause instanceof BrokerError) throw cause;
         throw new BrokerError("last-word-unavailable", undefined, { detail: wordsOf(cause), cause });
       }
     },
   };
+}
+
+/** Words, and bytes of all of them. */
+const longestCommand = { words: 256, bytes: 16_384 } as const;
+
+/** The command is the asker's own, and what a rule costs grows with its words, perhaps with their square. */
+function refuseLong(command: readonly string[]): void {
+  const bytes = command.reduce((sum, word) => sum + Buffer.byteLength(word), 0);
+  if (command.length <= longestCommand.words && bytes <= longestCommand.bytes) return;
+  throw new BrokerError("last-word-unavailable", "the command is too long for the site's last word", {
+    detail: `a command of ${command.length} words and ${bytes} bytes`,
+    hint: `it has at most ${longestCommand.words} words and ${longestCommand.bytes / 1_024} KiB: put it into a file, and run that`,
+  });
 }
 
 /** `opa:SERVERS-OWN-ID`, or `opa:3f2a9c01b2d4:ID` with the digest of the bundle that decided. */

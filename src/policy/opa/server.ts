@@ -29,14 +29,27 @@ export function regoServer(config: ServerConfig, authority: string | undefined):
     version: undefined,
     async ask(input, stop) {
       const late = AbortSignal.timeout(config.timeout);
+      const over = AbortSignal.any([stop, late]);
       const body = JSON.stringify({ input });
       try {
-        return await saidIn(await post(config, authority, body, AbortSignal.any([stop, late])));
+        return await unless(over, post(config, authority, body, over).then(saidIn));
       } catch (error) {
         throw late.aborted ? new Error(`the server did not answer within ${config.timeout} ms`) : error;
       }
     },
   };
+}
+
+/** Whatever becomes of the connection. */
+async function unless<T>(over: AbortSignal, work: Promise<T>): Promise<T> {
+  using done = new DisposableStack();
+  const aborted = new Promise<never>((_, reject) => {
+    const leave = (): void => reject(over.reason instanceof Error ? over.reason : new Error("it was told to stop"));
+    if (over.aborted) leave();
+    over.addEventListener("abort", leave, { once: true });
+    done.defer(() => over.removeEventListener("abort", leave));
+  });
+  return await Promise.race([work, aborted]);
 }
 
 async function post(
@@ -59,6 +72,11 @@ async function post(
     const asked = secure ? httpsRequest({ ...options, ...trust }, resolve) : httpRequest(options, resolve);
     // Never taken away: an error that nobody hears would end the process.
     asked.on("error", reject);
+    asked.on("upgrade", (_, socket) => {
+      socket.destroy();
+      reject(new Error("the server would speak another protocol"));
+    });
+    asked.on("close", () => reject(new Error("the server closed the connection")));
     asked.end(body);
   });
 }

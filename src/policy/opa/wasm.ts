@@ -1,10 +1,11 @@
-import { createContext, Script } from "node:vm";
-import { loadPolicy } from "@open-policy-agent/opa-wasm";
 import { z } from "zod";
-import type { Duration } from "../../time.ts";
+import type { Clock, Duration } from "../../time.ts";
 import type { Bundle } from "./bundle.ts";
+import type { Evaluated, FromEvaluator } from "./evaluator.ts";
 import type { Question } from "./question.ts";
-import type { Rego } from "./rego.ts";
+import type { Rego, Said } from "./rego.ts";
+import { EvaluatingThread } from "./thread.ts";
+import { Turns } from "./turns.ts";
 
 /** What the library does itself; the rest of what WebAssembly policies may call is compiled into them. */
 export const hostFunctions: readonly string[] = [
@@ -19,60 +20,46 @@ export const hostFunctions: readonly string[] = [
 /** Pages of 64 KiB: 2 MiB at first, 64 MiB at most. OPA frees nothing during an evaluation, so this bounds its work too. */
 const memory = { initial: 32, maximum: 1_024 };
 
-/** What is used of the library, whose own types lean on a browser's, and of OPA's WebAssembly ABI. Addresses are in `mem`. */
-interface Compiled {
-  readonly entrypoints: Readonly<Record<string, number>>;
-  readonly mem: { readonly buffer: ArrayBuffer };
-  readonly wasmInstance: { readonly exports: { builtins(): number; opa_json_dump(value: number): number } };
-  setData(data: object): void;
-  evaluate(input: Question, entrypoint: string): unknown;
-}
+/** Characters; as much as a server may answer. */
+const longestAnswer = 64 * 1024;
 
-/** The broker does nothing else meanwhile; a policy of ordinary size takes a tenth of a millisecond. */
+/** A policy of ordinary size takes a tenth of a millisecond. */
 const longestEvaluation: Duration = 250;
 
+/** To instantiate the policy and take in its data. */
+const longestLoading: Duration = 5_000;
+
+export interface EvaluationParts {
+  readonly clock: Clock;
+  /** 250 ms where it is left out. */
+  readonly longest?: Duration;
+}
+
 /**
- * A compiled policy, evaluated in this process. Rejects, in our words, where it does not load, lacks the rule, or calls what a bundle
- * cannot. Each evaluation begins with a heap that ends behind the data; after one that failed, the next begins with a new instance.
+ * A compiled policy, evaluated in a thread of its own until it is disposed of. Rejects, in our words, where it does not load, lacks the
+ * rule, or calls what a bundle cannot.
  */
-export async function regoInBundle(bundle: Bundle, decision: string, longest = longestEvaluation): Promise<Rego> {
+export async function regoInBundle(bundle: Bundle, decision: string, parts: EvaluationParts): Promise<Rego & Disposable> {
   const { digest, wasm, data } = bundle;
-  // The name of an export that every such module has. The library would complain on a console, which is no log of ours.
+  // The name of an export that every such module has.
   if (!wasm.includes("opa_wasm_abi_minor_version")) throw new Error("was not compiled by OPA");
-  const load = () => loaded(wasm, data, longest);
-  let idle: Compiled | undefined = await load();
-  checkFit(idle, decision);
-  return {
-    version: digest.slice(0, 12),
-    async ask(question) {
-      const policy = idle ?? (await load());
-      idle = undefined;
-      const results = bounded(longest, () => policy.evaluate(question, decision));
-      idle = policy;
-      return { result: resultSet.parse(results)[0]?.result, id: undefined };
-    },
-  };
+  const rego = new RegoInThread(digest.slice(0, 12), { wasm: bytesOf(wasm), memory, data: bytesOf(data), decision, longestAnswer }, parts);
+  const loaded = await rego.loaded();
+  try {
+    checkFit(loaded, decision);
+  } catch (error) {
+    rego[Symbol.dispose]();
+    throw error;
+  }
+  return rego;
 }
 
-async function loaded(wasm: Buffer, data: object, longest: Duration): Promise<Compiled> {
-  const policy: Compiled = await loadPolicy(new Uint8Array(wasm), memory);
-  bounded(longest, () => policy.setData(data));
-  return policy;
-}
+type Loaded = Extract<FromEvaluator, { kind: "loaded" }>;
 
-function checkFit(policy: Compiled, decision: string): void {
-  const names = Object.keys(policy.entrypoints);
-  if (!names.includes(decision)) throw new Error(`has no entrypoint ${decision}; it has ${names.join(", ")}`);
-  const missing = functionsOf(policy).filter((name) => !hostFunctions.includes(name));
+function checkFit({ entrypoints, functions }: Loaded, decision: string): void {
+  if (!entrypoints.includes(decision)) throw new Error(`has no entrypoint ${decision}; it has ${entrypoints.join(", ")}`);
+  const missing = Object.keys(named.parse(JSON.parse(functions))).filter((name) => !hostFunctions.includes(name));
   if (missing.length > 0) throw new Error(`calls ${missing.join(", ")}, which a bundle cannot: ask a server, or do without`);
-}
-
-/** The names of the functions that it leaves to its host. */
-function functionsOf({ wasmInstance, mem }: Compiled): readonly string[] {
-  const { builtins, opa_json_dump: dump } = wasmInstance.exports;
-  const from = dump(builtins());
-  const bytes = Buffer.from(mem.buffer);
-  return Object.keys(named.parse(JSON.parse(bytes.toString("utf8", from, bytes.indexOf(0, from)))));
 }
 
 const named = z.record(z.string(), z.number());
@@ -80,26 +67,96 @@ const named = z.record(z.string(), z.number());
 /** One rule gives one result; where it does not hold, none. */
 const resultSet = z.array(z.object({ result: z.unknown() })).max(1);
 
-const context: { work: (() => unknown) | undefined } = { work: undefined };
-createContext(context);
-const script = new Script("work()");
+interface Running {
+  readonly thread: EvaluatingThread;
+  readonly loaded: Promise<Loaded>;
+}
 
-/** A watchdog outside of JavaScript ends it, so that neither a loop in WebAssembly nor a regular expression can hold the broker. */
-function bounded<T>(longest: Duration, work: () => T): T {
-  let done: { readonly value: T } | undefined;
-  context.work = () => {
-    done = { value: work() };
-  };
-  try {
-    script.runInContext(context, { timeout: longest });
-  } catch (error) {
-    // An error of the other context's own kind, so it is told by its code alone.
-    const late =
-      typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
-    throw late ? new Error(`the policy takes longer than ${longest} ms`) : error;
-  } finally {
-    context.work = undefined;
+/**
+ * Each evaluation begins with a heap that ends behind the data. After one that failed, was late or wanted too much memory, its thread is
+ * ended, and the next evaluation is another thread's.
+ */
+class RegoInThread implements Rego, Disposable {
+  readonly version: string;
+  readonly #evaluated: Evaluated;
+  readonly #clock: Clock;
+  readonly #longest: Duration;
+  readonly #turns = new Turns();
+  #running: Running | undefined;
+  #asked = 0;
+  #over = false;
+
+  constructor(version: string, evaluated: Evaluated, { clock, longest = longestEvaluation }: EvaluationParts) {
+    this.version = version;
+    this.#evaluated = evaluated;
+    this.#clock = clock;
+    this.#longest = longest;
   }
-  if (done === undefined) throw new Error("the policy did not come to an end");
-  return done.value;
+
+  loaded(): Promise<Loaded> {
+    this.#running ??= this.#start();
+    return this.#running.loaded;
+  }
+
+  /** The jobs of one runner share its user, so the lines are those of CI jobs, which nobody can make up. */
+  async ask(question: Question, signal: AbortSignal): Promise<Said> {
+    this.#asked += 1;
+    try {
+      const input = bytesOf(Buffer.from(JSON.stringify(question)));
+      const text = await this.#turns.take(question.identity.job, signal, () => this.#evaluate(input));
+      return { result: resultSet.parse(JSON.parse(text))[0]?.result, id: undefined };
+    } finally {
+      this.#asked -= 1;
+      this.#endIfOver();
+    }
+  }
+
+  async #evaluate(input: ArrayBuffer): Promise<string> {
+    await this.loaded();
+    const { thread } = this.#running ?? this.#start();
+    try {
+      const message = await thread.ask(input, this.#longest);
+      if (message.kind === "said") return message.text;
+      throw new Error(message.kind === "failed" ? message.words : "the policy did not answer");
+    } catch (error) {
+      this.#end();
+      // At once, so that the next one need not wait for it.
+      if (!this.#over) this.#running = this.#start();
+      throw error;
+    }
+  }
+
+  #start(): Running {
+    const thread = new EvaluatingThread(this.#evaluated, this.#clock);
+    const loaded = thread.loaded(longestLoading).then((message) => {
+      if (message.kind === "loaded") return message;
+      throw new Error(`does not load: ${message.kind === "failed" ? message.words : message.kind}`);
+    });
+    const running = { thread, loaded };
+    loaded.catch(() => {
+      thread.end();
+      if (this.#running === running) this.#running = undefined;
+    });
+    return running;
+  }
+
+  #end(): void {
+    this.#running?.thread.end();
+    this.#running = undefined;
+  }
+
+  #endIfOver(): void {
+    if (this.#over && this.#asked === 0) this.#end();
+  }
+
+  /** Those who wait are still answered. */
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.#endIfOver();
+  }
+}
+
+/** Of a buffer of its own: Node cuts small ones out of a larger one. */
+function bytesOf(bytes: Buffer): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
 }

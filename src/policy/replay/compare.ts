@@ -8,7 +8,7 @@ import type { IsolationRoom } from "../rooms.ts";
 /** In what a request would come out differently. */
 export interface Change {
   readonly kind: ChangeKind;
-  /** `credential aws`, `sandbox.memory`, `network db.example.com:5432`, `sandbox.env.pass: CI is ...`; the same for every request with the same change. */
+  /** `credential aws`, `sandbox.memory: 4GiB is more than 2GiB`, `network db.example.com:5432`; the same for every request with the same change. */
   readonly what: string;
   /** Of this one request. */
   readonly before: string | undefined;
@@ -97,17 +97,17 @@ function workspaceChanges(before: WorkspaceMode, after: WorkspaceMode): readonly
 type Excesses = ReturnType<IsolationRoom<unknown>["exceeds"]>;
 
 /**
- * What differs without an order, such as two images, is beyond the other both ways: it counts as wider. The message is a part of what changed:
- * of two variables that are passed now each is a change of its own.
+ * What differs without an order, such as two images, is beyond the other both ways: it counts as wider. The message is a part of what changed,
+ * so that of two variables that are passed now, or of two figures for two kinds of trust, neither hides the other.
  */
 function isolationChanges(more: Excesses, less: Excesses): readonly Change[] {
-  const named = ({ key, message }: Excesses[number]): string =>
-    key.startsWith("tolerate") ? key : `sandbox.${key}: ${message}`;
+  const named = (key: string): string => (key.startsWith("tolerate") ? key : `sandbox.${key}`);
+  const imageDiffers = more.some(({ key }) => key === "image");
   return [
-    ...more.map((one) => change(one.key === "timeout" ? "lengthened" : "widened", named(one))),
+    ...more.map(({ key, message }) => change(key === "timeout" ? "lengthened" : "widened", `${named(key)}: ${message}`)),
     ...less
-      .filter(({ key }) => !more.some((other) => other.key === key && key !== "env.pass"))
-      .map((one) => change("narrowed", named(one))),
+      .filter(({ key }) => key !== "image" || !imageDiffers)
+      .map(({ key, message }) => change("narrowed", `${named(key)}, as it was: ${message}`)),
   ];
 }
 

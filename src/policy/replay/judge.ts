@@ -11,7 +11,7 @@ export interface ReplayParts<D, I> {
   readonly exceeds: IsolationRoom<I>["exceeds"];
 }
 
-/** Nothing is known to differ where `changes` is empty. */
+/** It comes out the same where `changes` is empty: what cannot be told is a change of its own. */
 export interface Compared {
   readonly changes: readonly Change[];
   readonly template: string;
@@ -37,22 +37,30 @@ export function compareRequest<D, I>(
   own: Policy<D, I> | undefined,
   parts: ReplayParts<D, I>,
 ): Compared {
-  const { before, basis, otherwise } = beforeOf(request, own);
-  if (before === undefined) return { changes: [], template: "", basis: "unknown", otherwise };
+  const { before, matched, basis, otherwise } = beforeOf(request, own);
+  if (before === undefined) return { changes: [lost], template: request.asked ?? "", basis: "unknown", otherwise };
   const after = decideAgain(parts.next, request);
-  const changes = changesOf({ request, before, after, own }, parts);
+  const changes = changesOf({ request, before, matched, after, own }, parts);
   return { changes, template: templateOf(before) ?? templateOf(after) ?? "", basis, otherwise };
 }
 
+const lost = change("cannot-tell", "neither its policy nor what it said of it can be had");
+
 interface Past<D, I> extends Pick<Compared, "otherwise"> {
   readonly before: Before<D, I> | undefined;
+  /** The template that was meant for it, also where the command was the reason to deny it; undefined where nobody can tell. */
+  readonly matched: string | undefined;
   readonly basis: "decided" | "recorded";
 }
 
 function beforeOf<D, I>(request: RecordedRequest, own: Policy<D, I> | undefined): Past<D, I> {
   const today = own === undefined ? undefined : decideAgain(own, request);
-  if (today === undefined) return { before: recorded(request), basis: "recorded", otherwise: undefined };
-  return { before: kept(request) ?? today, basis: "decided", otherwise: differsFrom(request, today) };
+  if (today === undefined) {
+    const before = recorded(request);
+    return { before, matched: before && templateOf(before), basis: "recorded", otherwise: undefined };
+  }
+  const otherwise = differsFrom(request, today);
+  return { before: kept(request) ?? today, matched: templateOf(today), basis: "decided", otherwise };
 }
 
 /** These two hang on the command, which was not recorded: no later decision can know better. */
@@ -83,33 +91,33 @@ function templateOf(answer: Before<unknown, unknown>): string | undefined {
 interface Answers<D, I> {
   readonly request: RecordedRequest;
   readonly before: Before<D, I>;
+  readonly matched: string | undefined;
   readonly after: Decision<D, I>;
   readonly own: Policy<D, I> | undefined;
 }
 
 function changesOf<D, I>(answers: Answers<D, I>, { next, exceeds }: ReplayParts<D, I>): readonly Change[] {
-  const { before, after, own } = answers;
+  const { before, matched, after, own } = answers;
   if (after.kind === "denied")
     return before.kind === "denied" ? [] : [newlyDenied(before.template, after, answers.request, next)];
   const { step } = answers.request;
-  const pinned = {
-    before: pinOf(own, templateOf(before) ?? after.template, step),
-    after: pinOf(next, after.template, step),
-  };
+  const pinned = { before: pinOf(own, matched, step), after: pinOf(next, after.template, step) };
   if (before.kind === "denied") return newlyAllowed(before.code, after, pinned);
-  const moved =
-    before.template === after.template ? [] : [change("other-template", "template", before.template, after.template)];
-  if (before.kind === "gave") return [...moved, ...(pinned.after === undefined ? [] : [unknownCommand(pinned.after)])];
+  const moved = before.template === after.template ? [] : [change("other-template", `now template ${after.template}`)];
+  if (before.kind === "gave") return [...moved, notCompared];
   return [...moved, ...commandChanges(pinned), ...grantChanges(before, after, exceeds)];
 }
+
+/** It would be given something, and so it was then; how much that was, only its own policy knew. */
+const notCompared = change("cannot-tell", "what it was given, since its own policy does not compile any more");
 
 interface Pins {
   readonly before: string | undefined;
   readonly after: string | undefined;
 }
 
-function pinOf<D, I>(policy: Policy<D, I> | undefined, template: string, step: string | undefined): string | undefined {
-  const run = step === undefined ? undefined : policy?.templates.get(template)?.steps.get(step)?.run;
+function pinOf<D, I>(policy: Policy<D, I> | undefined, template = "", step = ""): string | undefined {
+  const run = policy?.templates.get(template)?.steps.get(step)?.run;
   return run === undefined ? undefined : JSON.stringify(run);
 }
 
@@ -117,9 +125,11 @@ function unknownCommand(after: string, before?: string): Change {
   return change("cannot-tell", "the step pins a command, and commands are not recorded", before, after);
 }
 
+/** A run of a step that pins its command ran that very command. */
 function commandChanges({ before, after }: Pins): readonly Change[] {
   if (before === after) return [];
-  return [after === undefined ? change("widened", "command", before, "not pinned any more") : unknownCommand(after, before)];
+  if (after === undefined) return [change("widened", "command", before, "not pinned any more")];
+  return [before === undefined ? unknownCommand(after) : change("other-command", "pinned command", before, after)];
 }
 
 /** Whoever asked for another command than the pinned one would only be let in for certain where nothing is pinned any more. */

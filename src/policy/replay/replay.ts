@@ -5,12 +5,14 @@ import { type Change, type ChangeKind, changeKinds } from "./compare.ts";
 import { type Compared, compareRequest, type Otherwise, type ReplayParts } from "./judge.ts";
 import { type Attention, attentionOf, type RecordedRequest } from "./request.ts";
 
-/** The same change of the same template for one workload, however many requests it is of. */
+/** The same change of the same template and step for one workload, however many requests it is of. */
 export interface Difference {
   readonly kind: ChangeKind;
   readonly workload: string;
   /** The one that gave it, or that would give it where none did. */
   readonly template: string;
+  /** Undefined where none was named. */
+  readonly step: string | undefined;
   readonly what: string;
   readonly count: number;
   /** The newest of them. */
@@ -20,6 +22,8 @@ export interface Difference {
 export interface ReplayReport {
   readonly requests: number;
   readonly unchanged: number;
+  /** Requests of which something cannot be told: whoever merges by this report must not take them for unchanged. */
+  readonly cannotTell: number;
   readonly differences: readonly Difference[];
   /** Requests whose own policy does not compile any more, so that only what was recorded of them was compared. */
   readonly onlyRecorded: number;
@@ -41,7 +45,7 @@ export class Replay<D, I> {
   readonly #attentions = new WeakMap<Policy<D, I>, Attention>();
   readonly #remembered = new Map<string, Compared>();
   readonly #differences = new Map<string, Difference>();
-  readonly #counts = { requests: 0, unchanged: 0, onlyRecorded: 0, unknown: 0, otherwise: 0 };
+  readonly #counts = { requests: 0, unchanged: 0, cannotTell: 0, onlyRecorded: 0, unknown: 0, otherwise: 0 };
   readonly #refused = new Map<Code, number>();
   readonly #examples: (Otherwise & { readonly id: string })[] = [];
 
@@ -55,22 +59,25 @@ export class Replay<D, I> {
     const compared = this.#compared(request, own);
     this.#counts.requests++;
     if (compared.basis === "unknown") this.#counts.unknown++;
-    else if (compared.changes.length === 0) this.#counts.unchanged++;
+    if (compared.changes.length === 0) this.#counts.unchanged++;
+    if (compared.changes.some(({ kind }) => kind === "cannot-tell")) this.#counts.cannotTell++;
     if (compared.basis === "recorded") this.#counts.onlyRecorded++;
     const { outcome, id } = request;
     if (outcome.kind === "refused") this.#refused.set(outcome.code, (this.#refused.get(outcome.code) ?? 0) + 1);
-    for (const one of compared.changes) this.#differ(one, compared.template, request);
+    const distinct = new Map(compared.changes.map((one) => [`${one.kind} ${one.what}`, one]));
+    for (const one of distinct.values()) this.#differ(one, compared.template, request);
     if (compared.otherwise === undefined) return;
     this.#counts.otherwise++;
     if (this.#examples.length < mostExamples) this.#examples.push({ id, ...compared.otherwise });
   }
 
   report(): ReplayReport {
-    const { requests, unchanged, onlyRecorded, unknown, otherwise } = this.#counts;
+    const { requests, unchanged, cannotTell, onlyRecorded, unknown, otherwise } = this.#counts;
     const order = (one: Difference): number => changeKinds.indexOf(one.kind);
     return {
       requests,
       unchanged,
+      cannotTell,
       differences: [...this.#differences.values()].sort((a, b) => order(a) - order(b) || b.count - a.count),
       onlyRecorded,
       unknown,
@@ -79,10 +86,10 @@ export class Replay<D, I> {
     };
   }
 
-  #differ(one: Change, template: string, { id, time, identity: { workload } }: RecordedRequest): void {
-    const key = JSON.stringify([one.kind, workload, template, one.what]);
+  #differ(one: Change, template: string, { id, time, step, identity: { workload } }: RecordedRequest): void {
+    const key = JSON.stringify([one.kind, workload, template, step, one.what]);
     const known = this.#differences.get(key);
-    const first = { kind: one.kind, workload, template, what: one.what, count: 0, example: { ...one, id, time } };
+    const first = { kind: one.kind, workload, template, step, what: one.what, count: 0, example: { ...one, id, time } };
     this.#differences.set(key, { ...(known ?? first), count: (known?.count ?? 0) + 1 });
   }
 

@@ -52,7 +52,7 @@ export function wordOf(rego: Rego): Word {
 
 /** `longest` is more than the broker's own, since a machine that runs tests may be busy with others. */
 export async function wordInBundle(path: string, decision = "mayfly/decision", longest = 60_000): Promise<Word> {
-  return wordOf(await regoInBundle(readBundle(readFileSync(path)), decision, longest));
+  return wordOf(await regoInBundle(readBundle(readFileSync(path)), decision, { clock: systemClock, longest }));
 }
 
 /** `part` is what stands under `last_word` in mayfly.yaml. */

@@ -5,6 +5,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mostBundleBytes, readBundle } from "../../../src/policy/opa/bundle.ts";
 import { hostFunctions, regoInBundle } from "../../../src/policy/opa/wasm.ts";
+import { systemClock as clock } from "../../../src/time.ts";
 import { buildBundle } from "../../servers/opa.ts";
 import { opaMissing } from "../../servers/opa-binary.ts";
 import { must } from "../../servers/process.ts";
@@ -55,7 +56,7 @@ describe("a bundle", () => {
     const unpacked = await members(path);
     const { wasm, data, digest } = readBundle(readFileSync(path));
     expect(wasm.equals(unpacked.get("/policy.wasm") ?? Buffer.alloc(0))).toBe(true);
-    expect(data).toEqual(JSON.parse(String(unpacked.get("/data.json"))));
+    expect(JSON.parse(String(data))).toEqual(JSON.parse(String(unpacked.get("/data.json"))));
     expect(`${digest}  ${path}\n`).toBe(await must("sha256sum", [path]));
     const packed = gunzipSync(readFileSync(path));
     expect(tar([...unpacked]).includes(wasm)).toBe(true);
@@ -67,7 +68,7 @@ describe("a bundle", () => {
     const rules = "default decision := false\ndecision if input.identity.claims.ref == data.ref";
     const path = await build(rules, { ref: "main" });
     const bare = (await members(path)).get("/policy.wasm") ?? Buffer.alloc(0);
-    const word = wordOf(await regoInBundle(readBundle(bare), "mayfly/decision"));
+    const word = wordOf(await regoInBundle(readBundle(bare), "mayfly/decision", { clock }));
     expect(await heard(await wordInBundle(path), grantTo({ ref: "main" }))).toEqual(all);
     expect(await heard(word, grantTo({ ref: "main" }))).toEqual({ overruled: "it denies" });
   });
@@ -150,7 +151,7 @@ describe("a bundle", () => {
           ]),
         ),
       ).data,
-    ).toEqual({ a: 1 });
+    ).toEqual(Buffer.from(`{"a":1}`));
   });
 });
 
@@ -174,8 +175,8 @@ describe("a policy in a bundle", () => {
   });
 
   test("does not load where it is no policy of OPA", async () => {
-    const bundle = { digest: "", data: {}, wasm: Buffer.from("\0asm\x01\0\0\0") };
-    await expect(regoInBundle(bundle, "mayfly/decision")).rejects.toThrow("was not compiled by OPA");
+    const bundle = { digest: "", data: Buffer.from("{}"), wasm: Buffer.from("\0asm\x01\0\0\0") };
+    await expect(regoInBundle(bundle, "mayfly/decision", { clock })).rejects.toThrow("was not compiled by OPA");
   });
 
   test("may call each function that the library brings, and no other is listed", async ({ skip }) => {
@@ -212,7 +213,7 @@ describe("a policy in a bundle", () => {
     if (missing !== undefined) skip(missing);
     const fine = `decision if input.identity.claims.case == "good"`;
     const path = await build([fine, ...rules].join("\n"));
-    const word = wordOf(await regoInBundle(readBundle(readFileSync(path)), "mayfly/decision", longest));
+    const word = wordOf(await regoInBundle(readBundle(readFileSync(path)), "mayfly/decision", longest === undefined ? { clock } : { clock, longest }));
     for (const says of ["good", "fails", "good", "fails", "good"]) {
       const comes = says === "good" ? all : expect.stringMatching(detail);
       expect(await heard(word, grantTo({ case: says }))).toEqual(comes);
