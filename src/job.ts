@@ -1,6 +1,6 @@
 import { type Asker, dueIn, identify, seen, sessionOf } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
-import { type Decided, decided, granted, networkOf, scopesOfRun } from "./decided.ts";
+import { type Decided, decided, granted, isShortened, mintedFor, networkOf, scopesOfRun } from "./decided.ts";
 import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
 import { denied, type Refused } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
@@ -40,6 +40,8 @@ export class Job implements AsyncDisposable {
   readonly #client: Client;
   readonly #id: string;
   readonly #stop = new AbortController();
+  /** Aborted once its credentials end anyway. */
+  readonly #over = new AbortController();
   /** Aborted when the client goes away, when the workload is contained, and when the broker drains. */
   readonly #signal: AbortSignal;
   #asker: Asker | undefined;
@@ -64,30 +66,28 @@ export class Job implements AsyncDisposable {
     return this.#asker;
   }
 
-  async decide({ identity }: Asker): Promise<JobGrant> {
-    const { template, step, command } = this.#ask;
-    this.#decided = await decided(this.#house, { identity, template, step, command }, this.#signal);
+  async decide(asker: Asker): Promise<JobGrant> {
+    this.#decided = await decided(this.#house, asker, this.#ask, this.#signal);
     return granted(this.#decided);
   }
 
-  /**
-   * What can be told from the ledger alone, before anything of this host is taken: a spent token opens nothing, and a session whose job
-   * proved itself too long ago is asked for a fresh token first.
-   */
+  /** Before anything of this host is taken: a session whose job proved itself too long ago is asked for a fresh token first. */
   async prove(asker: Asker, grant: JobGrant): Promise<void> {
-    const { ledger } = this.#house;
-    if (asker.kind === "opens") {
-      if (await ledger.isSpent(asker.identity.token.key)) throw new BrokerError("token-spent");
-      return;
-    }
-    if (dueIn(this.#house, asker.identity.issuer, asker.provedAt) !== 0) return;
+    if (asker.kind === "opens" || dueIn(this.#house, asker.identity.issuer, asker.provedAt) !== 0) return;
     const scopes = scopesOfRun(grant, asker.session);
-    const { fence } = await ledger.fence(scopes);
+    const { fence } = await this.#house.ledger.fence(scopes);
     await provedAfresh(this.#proving({ grant, scopes, fence, session: asker.session, run: null }), this.#signal);
   }
 
   #proving(parts: Pick<Proving, "grant" | "scopes" | "fence" | "session" | "run">): Proving {
-    return { house: this.#house, client: this.#client, peer: this.#ask.peer, stop: this.#stop, ...parts };
+    const { grant } = parts;
+    const [house, client, peer, stop] = [this.#house, this.#client, this.#ask.peer, this.#stop];
+    return { house, client, peer, stop, whole: this.#whole(grant), ...parts };
+  }
+
+  /** What the templates alone grant, of which the site may have left less. */
+  #whole(grant: JobGrant): JobGrant {
+    return this.#decided?.whole ?? grant;
   }
 
   /** Whatever this host can refuse is refused here, before anything is spent or minted. */
@@ -145,6 +145,7 @@ export class Job implements AsyncDisposable {
   }
 
   #intent(credential: JobGrant["credentials"][number], grant: JobGrant, session: string): Intent {
+    const ttl = mintedFor(this.#house.minting, this.#whole(grant), credential);
     return {
       lease: newId("lease", this.#house.random),
       credential: credential.name,
@@ -152,15 +153,30 @@ export class Job implements AsyncDisposable {
       template: grant.template,
       workload: grant.identity.workload,
       session,
-      ttl: credential.ttl,
-      latestExpiry: this.#house.clock.now() + credential.wait + credential.ttl + latestMint,
+      ttl,
+      latestExpiry: this.#house.clock.now() + credential.wait + ttl + latestMint,
     };
   }
 
   async mint(standing: Standing): Promise<Leases<Delivery>> {
     this.#leases = await mint(this.#house.minting, { ...standing, signal: this.#signal });
     for (const { lease } of this.#leases.missing) this.#house.live.release(this.#id, lease);
+    this.#cutShort(standing.grant, this.#leases);
     return this.#leases;
+  }
+
+  /** What the site left a shorter life than its provider gave is ended by the sweeper when that is over, while the job goes on. */
+  #cutShort(grant: JobGrant, { all }: Leases<Delivery>): void {
+    const { clock, live } = this.#house;
+    for (const { lease, credential: name, ending } of all) {
+      const credential = grant.credentials.find((one) => one.name === name);
+      if (credential === undefined || ending.kind !== "revoke" || !isShortened(this.#whole(grant), credential)) continue;
+      const over = clock.sleep(credential.ttl, this.#over.signal);
+      over.then(
+        () => live.release(this.#id, lease),
+        () => undefined,
+      );
+    }
   }
 
   /** What a template does not deliver is never sent to the sandbox, not even to be masked. */
@@ -217,6 +233,7 @@ export class Job implements AsyncDisposable {
   }
 
   async #endAll(): Promise<readonly LeaseOutcome[]> {
+    this.#over.abort();
     const { clock, log } = this.#house;
     const unfrozen = (error?: unknown) => log.warn({ error, run: this.#id }, "the job could not be frozen");
     await within(clock, freezeTime, this.#sandbox?.freeze() ?? Promise.resolve(), unfrozen).catch(unfrozen);

@@ -1,4 +1,5 @@
 import { type Level, pino } from "pino";
+import { BrokerError } from "./errors.ts";
 import { createMaskSet } from "./masking/mask-set.ts";
 import type { MaskSet } from "./masking/masker.ts";
 import { tooShort } from "./masking/too-short.ts";
@@ -92,7 +93,9 @@ function plainFields(fields: object, depth: number): Record<string, unknown> {
 }
 
 function plainError(error: Error, depth: number): Record<string, unknown> {
-  const told: Record<string, unknown> = { type: error.name, message: error.message, stack: error.stack };
+  const told: Record<string, unknown> = { type: error.name, message: error.message };
+  // What we foresaw is no bug of ours: where in the code it was said tells an operator nothing.
+  if (!(error instanceof BrokerError) || error.code === "internal") told["stack"] = error.stack;
   for (const name of ["code", "hint", "detail"]) {
     const word: unknown = Reflect.get(error, name);
     if (typeof word === "string" || typeof word === "number") told[name] = word;

@@ -1,4 +1,4 @@
-import { type Asker, identify, identitySeen, seen, sessionOf } from "./asker.ts";
+import { type Asker, dueIn, identify, identitySeen, seen, sessionOf } from "./asker.ts";
 import type { ObserveAsk, Observed } from "./contract.ts";
 import { type Decided, decided, granted, scopesOfRun } from "./decided.ts";
 import { denied } from "./denied.ts";
@@ -16,9 +16,9 @@ export async function observe(house: House, ask: ObserveAsk): Promise<Observed> 
   let verdict: Decided | undefined;
   try {
     asker = await identify(house, ask.credentials, ask.peer, ask.signal);
-    verdict = await decided(house, { ...ask, identity: asker.identity }, ask.signal);
+    verdict = await decided(house, asker, ask, ask.signal);
     const grant = granted(verdict);
-    await refuseSpent(house, asker);
+    refuseStale(house, asker);
     await refuseFenced(house, asker, grant);
     return await recorded(house, { ask, asker, grant, lastWord: verdict.lastWord });
   } catch (thrown) {
@@ -28,8 +28,12 @@ export async function observe(house: House, ask: ObserveAsk): Promise<Observed> 
   }
 }
 
-async function refuseSpent({ ledger }: House, { kind, identity }: Asker): Promise<void> {
-  if (kind === "opens" && (await ledger.isSpent(identity.token.key))) throw new BrokerError("token-spent");
+/** A run would be asked for a fresh token first, and here nobody can be. */
+function refuseStale(house: House, asker: Asker): void {
+  if (asker.kind === "opens" || dueIn(house, asker.identity.issuer, asker.provedAt) !== 0) return;
+  throw new BrokerError("token-stale", "the session's job proved itself too long ago", {
+    hint: "a run within the session is asked for a fresh token; observe with a fresh token instead",
+  });
 }
 
 async function refuseFenced({ ledger }: House, asker: Asker, grant: JobGrant): Promise<void> {

@@ -3,7 +3,8 @@ import { basename, join } from "node:path";
 import type { Delivery } from "./delivery/delivery.ts";
 import type { LastWordRead, LastWordSource } from "./last-word.ts";
 import { fileProblem } from "./policy/language/document.ts";
-import { checkTemplates, type TemplatesFolder } from "./policy/language/load.ts";
+import { checkTemplates, concerns, type TemplatesFolder } from "./policy/language/load.ts";
+import { foldersAbove, parentFlaw } from "./policy/language/owned.ts";
 import type { Policy } from "./policy/policy.ts";
 import type { Problem } from "./policy/problem.ts";
 import type { Rooms } from "./policy/rooms.ts";
@@ -40,41 +41,54 @@ const tick: Duration = 20;
 
 /** Reads until nothing changed while it was read, so that what decides is never half of one version and half of another. */
 export async function readPolicyFiles(files: PolicyFiles): Promise<PolicyRead> {
+  const { path } = files.folder;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     if (attempt > 0) await files.clock.sleep(betweenAttempts);
     const looked = await lookAt(files);
+    if (looked === tooMany) return { kind: "problems", problems: [fileProblem(path, tooMany)], looked };
     await files.clock.sleep(tick);
     const read = await readOnce(files);
     if ((await lookAt(files)) === looked) return { ...read, looked };
+    if (read.kind === "deciding") read.deciding.lastWord?.[Symbol.dispose]();
   }
-  const problem = fileProblem(files.folder.path, "changes while it is read", "put the new files in place all at once");
+  const problem = fileProblem(path, "changes while it is read", "put the new files in place all at once");
   return { kind: "problems", problems: [problem], looked: "" };
 }
 
 async function readOnce({ folder, rooms, lastWord }: PolicyFiles): Promise<Read> {
+  const parent = await parentFlaw(folder.path, folder.owners);
   const compiled = await checkTemplates(folder, rooms);
-  const problems = compiled.kind === "problems" ? [...compiled.problems] : [];
+  const problems = parent === undefined ? [] : [fileProblem(folder.path, parent)];
+  if (compiled.kind === "problems") problems.push(...compiled.problems);
   const read = await lastWord?.read().catch((error: unknown) => {
     problems.push(fileProblem(basename(lastWord.path ?? ""), error instanceof Error ? error.message : String(error)));
     return undefined;
   });
-  if (compiled.kind === "problems" || problems.length > 0) return { kind: "problems", problems };
+  if (compiled.kind === "problems" || problems.length > 0) {
+    read?.[Symbol.dispose]();
+    return { kind: "problems", problems };
+  }
   const { policy, findings } = compiled;
   return { kind: "deciding", deciding: { policy, findings, lastWord: read } };
 }
 
-/** More than templates may be, so that what is beyond does not load anyway. */
-const mostEntries = 20_000;
+/** Files and folders of a tree that is looked at: what no watch would see is not read either. */
+const mostEntries = 10_000;
+const tooMany = `holds more than ${mostEntries} files and folders`;
+/** Deeper than templates load. */
 const deepest = 12;
 
 /**
  * A text that is another one as soon as anything changed: a name, an owner, a mode, a size, a file's place on disk or its moment of change.
- * Of folders only their owner and mode count, since an editor's hidden files come and go in them.
+ * Of folders only their owner and mode count, since an editor's hidden files come and go in them; of files those that loading would read.
  */
 export async function lookAt({ folder, lastWord }: Pick<PolicyFiles, "folder" | "lastWord">): Promise<string> {
   const seen: string[] = [];
   await walk(folder.path, 0, seen);
+  if (seen.length > mostEntries) return tooMany;
   if (lastWord?.path !== undefined) seen.push(await entry(lastWord.path));
+  for (const path of [folder.path, lastWord?.path ?? []].flat())
+    for (const above of await foldersAbove(path)) seen.push(await entry(above));
   return seen.join("\n");
 }
 
@@ -82,9 +96,10 @@ async function walk(path: string, depth: number, seen: string[]): Promise<void> 
   const here = await entry(path);
   seen.push(here);
   if (!here.startsWith("folder ") || depth > deepest) return;
-  const names = await readdir(path).catch(codeOf);
-  if (typeof names === "string") return void seen.push(`${names} ${path}`);
-  for (const name of names.filter((one) => !one.startsWith(".")).sort()) {
+  const entries = await readdir(path, { withFileTypes: true }).catch(codeOf);
+  if (typeof entries === "string") return void seen.push(`${entries} ${path}`);
+  const names = entries.filter(concerns).map(({ name }) => name);
+  for (const name of names.sort()) {
     if (seen.length > mostEntries) return;
     await walk(join(path, name), depth + 1, seen);
   }

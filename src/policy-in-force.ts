@@ -7,7 +7,7 @@ import type { Log } from "./log.ts";
 import type { LastWord } from "./policy/opa/last-word.ts";
 import type { Policy } from "./policy/policy.ts";
 import { type Problem, policyInvalid, problemText } from "./policy/problem.ts";
-import { type Deciding, type PolicyFiles, readPolicyFiles } from "./policy-files.ts";
+import { type Deciding, lookAt, type PolicyFiles, readPolicyFiles } from "./policy-files.ts";
 import type { Isolation } from "./sandbox/sandbox.ts";
 
 export interface PolicyParts {
@@ -20,13 +20,12 @@ export interface PolicyParts {
  * What decides now: the templates, and the last word on them. They change as a whole or not at all, and only once their record is
  * durable. What does not load changes nothing, and is recorded, logged and in the status until something loads again.
  */
-export class PolicyInForce {
+export class PolicyInForce implements Disposable {
   readonly #parts: PolicyParts;
   #deciding: Deciding | undefined;
   /** What the files looked like when they were last read to an end, good or bad; a watch need not have them read again. */
   #looked = "";
-  /** `key` stands for the problems that are on record; empty where they are not yet. */
-  #refused: { readonly key: string; readonly about: string } | undefined;
+  #refused: Refused | undefined;
   #unheard = false;
   /** Settles when the reload that runs is over, and never rejects. */
   #running: Promise<void> = Promise.resolve();
@@ -88,6 +87,8 @@ export class PolicyInForce {
   }
 
   async #read(by: PolicyChange): Promise<Policy<Delivery, Isolation>> {
+    if (this.#looked !== "" && (await lookAt(this.#parts.files)) === this.#looked) return this.#again();
+    this.#looked = "";
     const read = await readPolicyFiles(this.#parts.files);
     if (read.kind === "problems") {
       await this.#refuse(by, read.problems);
@@ -99,13 +100,20 @@ export class PolicyInForce {
     return read.deciding.policy;
   }
 
+  /** What nobody has touched says what it said before, and to compile it again would hold up everybody. */
+  #again(): Policy<Delivery, Isolation> {
+    if (this.#refused !== undefined) throw policyInvalid(this.#refused.problems);
+    return this.current;
+  }
+
   async #enforce(by: PolicyChange, deciding: Deciding): Promise<void> {
-    const { ledger, log } = this.#parts;
+    const { log } = this.#parts;
     const old = this.#deciding;
     const same = old?.policy.digest === deciding.policy.digest && old.lastWord?.digest === deciding.lastWord?.digest;
-    if (!same) await record(ledger, by, deciding);
+    if (!same) await this.#record(by, deciding);
     // The first decision by it comes after its entry is durable.
     this.#deciding = deciding;
+    old?.lastWord?.[Symbol.dispose]();
     if (this.#refused !== undefined) log.info({ by }, "the templates load again");
     this.#refused = undefined;
     if (!same) tell(log, by, deciding);
@@ -118,11 +126,18 @@ export class PolicyInForce {
     const key = JSON.stringify(problems);
     const about = `${first} (1 of ${problems.length}); what was in force stays`;
     const known = this.#refused?.key === key;
-    this.#refused = { key: known ? key : "", about };
+    this.#refused = { key: known ? key : "", about, problems };
     log.error({ by, problems: problems.length, first }, "the templates do not load, so what was in force stays");
     if (known) return;
     await ledger.append([{ kind: "policy-refused", by, problems: problems.length, first }]);
-    this.#refused = { key, about };
+    this.#refused = { key, about, problems };
+  }
+
+  async #record(by: PolicyChange, deciding: Deciding): Promise<void> {
+    await record(this.#parts.ledger, by, deciding).catch((error: unknown) => {
+      deciding.lastWord?.[Symbol.dispose]();
+      throw error;
+    });
   }
 
   async #hear(...[grant, signal]: Parameters<LastWord<Delivery, Isolation>["ask"]>) {
@@ -137,6 +152,17 @@ export class PolicyInForce {
       throw error;
     }
   }
+
+  [Symbol.dispose](): void {
+    this.#deciding?.lastWord?.[Symbol.dispose]();
+  }
+}
+
+interface Refused {
+  /** Stands for the problems that are on record; empty where they are not yet. */
+  readonly key: string;
+  readonly about: string;
+  readonly problems: readonly Problem[];
 }
 
 const mostFindings = 50;

@@ -17,6 +17,9 @@ export interface WatchParts {
 const share = 50;
 /** So many looks in a row that each saw something else: nobody puts templates in place for half a minute. */
 const restless = 30;
+/** After templates that could not be put in force, since the ledger did not take their record; it doubles with each further time. */
+const firstPause: Duration = 2_000;
+const longestPause: Duration = 60_000;
 
 /**
  * Has the templates read again once they changed and then stood still from one look to the next, so that a checkout in the middle is not
@@ -27,6 +30,9 @@ export class PolicyWatch implements Disposable {
   readonly #parts: WatchParts;
   readonly #end = new AbortController();
   #unsettled = 0;
+  #pause: Duration = 0;
+  /** On the monotonic clock. */
+  #notBefore: Duration = 0;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -54,12 +60,18 @@ export class PolicyWatch implements Disposable {
 
   async #settled(now: string): Promise<void> {
     this.#unsettled = 0;
-    if (now === this.#parts.policy.looked) return;
-    await this.#parts.policy.reload("change").catch((error: unknown) => {
+    const { policy, files, log } = this.#parts;
+    if (now === policy.looked || files.clock.monotonic() < this.#notBefore) return;
+    try {
+      await policy.reload("change");
+      this.#pause = 0;
+    } catch (error) {
       // Templates that do not load it has told of already.
-      if (asBrokerError(error).code !== "policy-invalid")
-        this.#parts.log.error({ error }, "the templates could not be put in force yet");
-    });
+      if (asBrokerError(error).code === "policy-invalid") return;
+      log.error({ error }, "the templates could not be put in force yet");
+      this.#pause = Math.min(Math.max(firstPause, this.#pause * 2), longestPause);
+      this.#notBefore = files.clock.monotonic() + this.#pause;
+    }
   }
 
   #changed(): void {

@@ -17,6 +17,8 @@ export interface Proving {
   /** The run that goes on; null for one that is about to begin. */
   readonly run: string | null;
   readonly grant: JobGrant;
+  /** What the templates granted before the site's last word, which is asked about that again: of less it would take the same away twice. */
+  readonly whole: JobGrant;
   readonly scopes: readonly string[];
   /** Nothing is renewed where one of these scopes was raised above it. */
   readonly fence: number;
@@ -130,15 +132,15 @@ async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSig
   return provedAt;
 }
 
-/** On what the job holds, asked for by whom its fresh token says it is. */
+/** What it leaves of the same grant now, asked for by whom its fresh token says it is. */
 async function lastWordOn(
-  { house: { lastWord }, grant }: Proving,
+  { house: { lastWord }, grant, whole }: Proving,
   identity: Identity,
   shown: Shown,
   signal: AbortSignal,
 ): Promise<Refused["denial"]> {
   if (lastWord === undefined) return undefined;
-  const { outcome, decision } = await lastWord.ask({ ...grant, identity }, signal);
+  const { outcome, decision } = await lastWord.ask({ ...whole, identity }, signal);
   shown.lastWord = decision;
   return overruled(outcome, grant);
 }
@@ -154,6 +156,7 @@ const nothingAgainstIt: ReadonlySet<Code> = new Set([
   "issuer-unavailable",
   "key-held",
   "last-word-unavailable",
+  "busy",
   "ledger-unavailable",
 ]);
 

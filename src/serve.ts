@@ -166,6 +166,7 @@ async function openHouse(
     boundTo: config.sessions.bound_to,
     reached: parts.settings.failpoint === undefined ? unstoppable : stoppingAt(parts.settings.failpoint, clock),
   };
+  stack.use(policy);
   const watch = stack.use(new PolicyWatch({ policy, files, log }));
   return { house, policy, door: stack.use(await openDoor(parts, house, { policy, watch, sockets, shared })) };
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 
 /** Milliseconds since 1970, by the wall clock: what claims and expiries are stated in. */
 export type Instant = number;
@@ -32,6 +32,20 @@ export const systemClock: Clock = {
     }
   },
 };
+
+/**
+ * For long work that shares a thread with others: asked as often as can be, it gives nothing for `span`, and then what to wait for while
+ * they have their turn.
+ */
+export function turns(span: Duration): () => Promise<void> | undefined {
+  let since = performance.now();
+  return () => {
+    if (performance.now() - since < span) return undefined;
+    return nextTurn().then(() => {
+      since = performance.now();
+    });
+  };
+}
 
 /**
  * What `work` gives, or `late()` once `span` is over. The work itself is not stopped: hand it a signal for that. The loser

@@ -48,6 +48,16 @@ test("an error gives its code, detail and cause, at any depth", () => {
   });
 });
 
+test.each<[string, Error, boolean]>([
+  ["what we foresaw", new BrokerError("no-match"), false],
+  ["what we did not", new BrokerError("internal"), true],
+  ["what others threw", new Error("x"), true],
+])("of %s, the place in the code is told where it helps: %s %s", (_, err, told) => {
+  const line: unknown = JSON.parse(logged((log) => log.info({ err }, "m")));
+  expect(line).toMatchObject({ err: { message: err.message } });
+  expect(JSON.stringify(line).includes("log.test.ts")).toBe(told);
+});
+
 describe("nothing of a secret is written", () => {
   test.each<[string, (log: Log) => void]>([
     ["a Secret among the fields", (log) => log.info({ material: { token: Secret.of(token) } }, "m")],

@@ -4,9 +4,12 @@ import { runJob } from "../src/broker.ts";
 import type { Client, ObserveAsk, RunAsk } from "../src/contract.ts";
 import { asBrokerError, BrokerError } from "../src/errors.ts";
 import type { House } from "../src/house.ts";
+import type { Ending, Provider } from "../src/lease/provider.ts";
+import { Sweeper } from "../src/lease/sweep.ts";
 import type { Event } from "../src/ledger/entry.ts";
 import { observe } from "../src/observe.ts";
 import { type Answer, apply } from "../src/policy/opa/answer.ts";
+import type { Sandbox } from "../src/sandbox/sandbox.ts";
 import { Secret } from "../src/secret.ts";
 import { ask, client as nobody, sandboxThat } from "./job-stage.ts";
 import { openRenewalStage, type RenewalStage, tokenText } from "./renewal-stage.ts";
@@ -121,9 +124,32 @@ describe("a run that a template grants", () => {
     const { error, opened, events } = await runs(saying(unavailable), Secret.of(shown.use(String)));
     expect([error?.code, opened]).toEqual(["last-word-unavailable", false]);
     expect(events).toMatchObject([
-      { kind: "denied", code: "last-word-unavailable", lastWord: null, trust: expect.any(String) },
+      {
+        kind: "denied",
+        code: "last-word-unavailable",
+        lastWord: null,
+        trust: expect.any(String),
+        policy: stage.policies.granting.digest,
+        asked: "long",
+        trace: [{ template: "long", matched: true, lines: [{ line: "the site's last word", found: "no answer" }] }],
+      },
     ]);
     expect((await runs(saying(allowing), shown)).error).toBeUndefined();
+  });
+
+  test("is not asked about with a token that opens nothing any more", async () => {
+    const shown = token();
+    expect((await runs(saying(allowing), Secret.of(shown.use(String)))).error).toBeUndefined();
+    const again = Secret.of(shown.use(String));
+    expect((await runs(saying(new BrokerError("internal")), again)).error).toMatchObject({ code: "token-spent" });
+    const own: ObserveAsk = {
+      ...ask,
+      template: "long",
+      credentials: { kind: "token", token: shown },
+      signal: AbortSignal.timeout(5_000),
+    };
+    const house = { ...stage.house, lastWord: saying(new BrokerError("internal")) };
+    await expect(observe(house, own)).rejects.toMatchObject({ code: "token-spent" });
   });
 
   test("is not asked about where the templates deny", async () => {
@@ -155,6 +181,22 @@ describe("a job that proves itself afresh", () => {
     expect(error).toMatchObject({ code: "no-match", message: "template long no longer gives what this job holds" });
   });
 
+  test.each<[string, Answer]>([
+    ["takes the same credential away", { allow: true, without: ["api"] }],
+    ["shortens the same life", { allow: true, ttl: { api: 300_000 } }],
+  ])("goes on where the site, asked about the same grant again, %s", async (_, answer) => {
+    const asked: unknown[] = [];
+    const lastWord: House["lastWord"] = {
+      ask: async (grant) => {
+        asked.push(grant.credentials.map(({ name, ttl }) => [name, ttl]));
+        return { outcome: apply(grant, answer), decision: "opa:1" };
+      },
+    };
+    const { error, events } = await runs(lastWord, token(), fresh * 1.5);
+    expect([error, of(events, "identity-renewed").length]).toEqual([undefined, 1]);
+    expect(asked).toEqual([[["api", 600_000]], [["api", 600_000]]]);
+  });
+
   test("goes on where the site narrows it as it did before", async () => {
     const { error, events } = await runs(saying({ allow: true, ttl: { api: 60_000 } }), token(), fresh * 1.5);
     expect([error, of(events, "identity-renewed").length]).toEqual([undefined, 1]);
@@ -176,6 +218,84 @@ describe("a job that proves itself afresh", () => {
   });
 });
 
+/** As `local` gives it, but for how its lease ends, which is noted. */
+function ending(kind: Ending["kind"]) {
+  const asked: number[] = [];
+  const revoked: number[] = [];
+  const local = must(stage.house.minting.providers.get("local"));
+  const began = performance.now();
+  const provider: Provider<unknown> = {
+    ...local,
+    ends: () => kind,
+    mint: async (request) => {
+      asked.push(request.intent.ttl);
+      const { material } = await local.mint(request);
+      const expiresAt = Date.now() + request.intent.ttl;
+      return { material, ending: kind === "static" ? { kind } : { kind: "revoke", handle: {}, expiresAt } };
+    },
+    revocation: {
+      revoke: async () => void revoked.push(performance.now() - began),
+      recover: async () => ({ kind: "never-happened" }),
+    },
+  };
+  return { asked, revoked, provider };
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("there is none");
+  return value;
+}
+
+async function runsOn(
+  provider: Provider<unknown>,
+  lastWord: House["lastWord"],
+  lasts: number,
+): Promise<BrokerError | undefined> {
+  const minting = { ...stage.house.minting, providers: new Map([["local", provider]]) };
+  const sweeping = { ...minting, held: (lease: string) => stage.house.live.holds(lease), heldRun: () => true };
+  await using sweeper = new Sweeper({ ...sweeping, interval: 50, settle: 0, report: () => undefined });
+  sweeper.start();
+  const run: Sandbox["run"] = async () => {
+    await sleep(lasts);
+    return { kind: "exited", code: 0, peakMemory: undefined };
+  };
+  const open = async () => sandboxThat({ run });
+  const verifier = { ...stage.house.verifier, freshAfter: () => undefined };
+  const house = { ...stage.house, minting, sweeper, verifier, lastWord, sandboxes: { ...stage.house.sandboxes, open } };
+  const own: RunAsk = { ...ask, template: "long", credentials: { kind: "token", token: token() } };
+  return await runJob(house, own, nobody).then(() => undefined, asBrokerError);
+}
+
+describe("a shorter life", () => {
+  const second = saying({ allow: true, ttl: { api: 1_000 } });
+
+  test("of what can be ended is asked of its provider in full, and ended by the broker while the job goes on", async () => {
+    const { asked, revoked, provider } = ending("revoke");
+    expect(await runsOn(provider, second, 2_500)).toBeUndefined();
+    expect(asked).toEqual([600_000]);
+    const [first = 0] = revoked;
+    expect(first).toBeGreaterThanOrEqual(1_000);
+    expect(first).toBeLessThan(2_400);
+  });
+
+  test("that nobody asked for ends nothing before the job does", async () => {
+    const { revoked, provider } = ending("revoke");
+    expect(await runsOn(provider, saying(allowing), 1_600)).toBeUndefined();
+    expect(Math.min(...revoked)).toBeGreaterThanOrEqual(1_600);
+  });
+
+  test("of a stored value nobody can give, so it is refused before anything is asked for", async () => {
+    const { asked, provider } = ending("static");
+    expect(await runsOn(provider, second, 10)).toMatchObject({
+      code: "last-word-unavailable",
+      detail: "the answer shortens the life of api, a stored value that outlives the job: take it away with `without`",
+    });
+    expect(asked).toEqual([]);
+    expect(await runsOn(provider, saying(allowing), 10)).toBeUndefined();
+    expect(asked).toEqual([600_000]);
+  });
+});
+
 describe("what is only observed", () => {
   const asking = (): ObserveAsk => ({
     ...ask,
@@ -190,6 +310,22 @@ describe("what is only observed", () => {
       expect(await observe(house, asking())).toMatchObject({ credentials: [{ name: "api", provider: "local", ttl: 60_000 }] });
     });
     expect(seen).toMatchObject([{ kind: "observed", lastWord: "opa:1", template: "long", step: null }]);
+  });
+
+  test("is refused within a session whose job proved itself too long ago, as a run would be", async () => {
+    let handle: Secret | undefined;
+    const accepted: Client["accepted"] = (run) => (handle = Secret.of(must(run.handle).use(String)));
+    const open = async () => sandboxThat({});
+    const house = { ...stage.house, sandboxes: { ...stage.house.sandboxes, open } };
+    const own: RunAsk = { ...ask, template: "long", credentials: { kind: "token", token: token() } };
+    await runJob(house, own, { ...nobody, accepted });
+    const within: ObserveAsk = { ...asking(), credentials: { kind: "session", handle: must(handle) } };
+    expect(await observe(house, within)).toMatchObject({ template: "long" });
+    await sleep(fresh + 50);
+    await expect(observe(house, within)).rejects.toMatchObject({
+      code: "token-stale",
+      message: "the session's job proved itself too long ago",
+    });
   });
 
   test.each<[string, House["lastWord"], string, string | null]>([

@@ -80,11 +80,20 @@ describe("a look at the templates", () => {
     ["an editor's hidden file", () => writeFileSync(at("templates", ".deploy.yaml.swp"), "x")],
     ["git's own folder", () => mkdirSync(at("templates", ".git"))],
     ["a file that comes and goes", () => (writeFileSync(at("templates", "4913"), ""), rmSync(at("templates", "4913")))],
+    ["a page that is no template", () => writeFileSync(at("templates", "README.md"), "x")],
     ["what is beside them", () => writeFileSync(at("README"), "x")],
   ])("does not mind %s", async (_, change) => {
     const before = await look();
     await sleep(20);
     change();
     expect(await look()).toBe(before);
+  });
+
+  test("sees a template behind more pages than anybody counts", async () => {
+    mkdirSync(at("templates", "docs"));
+    for (let page = 0; page < 20_050; page += 1) writeFileSync(at("templates", "docs", `${page}.md`), "");
+    const before = await look();
+    writeFileSync(at("templates", "shop", "ship.yaml"), "version: 30\n");
+    expect(await look()).not.toBe(before);
   });
 });

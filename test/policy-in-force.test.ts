@@ -74,6 +74,17 @@ const flaws: readonly (readonly [says: string, harm: () => void, problem: RegExp
   ["has a file that its group can write", () => chmodSync(deploy(), 0o664), /deploy\.yaml: can be written by others/],
   ["has a file that everybody can write", () => chmodSync(deploy(), 0o666), /deploy\.yaml: can be written by others/],
   ["has a link in a file's place", () => linkedFile(), /deploy\.yaml: a symbolic link/],
+  [
+    "is in a folder that everybody can write",
+    () => chmodSync(stage.folder, 0o777),
+    /templates: the folder above it, \/.*, can be written by others/,
+  ],
+  [
+    "is in a folder of a job's user",
+    () => chownSync(stage.folder, stranger, stranger),
+    /templates: the folder above it, \/.*, belongs to user 61499/,
+  ],
+  ["is in a tree that no watch could see", () => crowd(), /templates: holds more than 10000 files and folders/],
   ["has two templates of one name", () => void stage.put("third", template("deploy")), /third\.yaml/],
 ];
 
@@ -93,6 +104,10 @@ function linked(): void {
 function linkedFile(): void {
   renameSync(deploy(), join(stage.folder, "deploy.yaml"));
   symlinkSync(join(stage.folder, "deploy.yaml"), deploy());
+}
+
+function crowd(): void {
+  for (let count = 0; count < 10_001; count += 1) writeFileSync(join(stage.templates, `file-${count}.yaml`), "");
 }
 
 function good(): void {
@@ -164,6 +179,8 @@ describe("a reload", () => {
     expect(stage.log.filter((line) => line.includes(`"by":"signal"`) && line.includes("do not load"))).toHaveLength(1);
 
     rmSync(stage.templates, { recursive: true, force: true });
+    chmodSync(stage.folder, 0o700);
+    chownSync(stage.folder, 0, 0);
     mkdirSync(stage.templates);
     good();
     await policy.reload("operator");
@@ -193,6 +210,22 @@ describe("a reload", () => {
     await policy.reload("signal");
     await policy.reload("operator");
     expect(await stage.entries("policy")).toHaveLength(1);
+  });
+
+  test("of files that nobody touched does not read them again, be they good or bad", async () => {
+    const policy = await load();
+    const { current } = policy;
+    expect([await policy.reload("signal"), await policy.reload("operator")]).toEqual([current, current]);
+    expect(policy.current).toBe(current);
+    chmodSync(deploy(), 0o666);
+    const first = await policy.reload("signal").catch((error: unknown) => error);
+    const lines = stage.log.length;
+    const second = await policy.reload("signal").catch((error: unknown) => error);
+    expect(second).toMatchObject({ code: "policy-invalid", message: (first as Error).message });
+    expect(stage.log).toHaveLength(lines);
+    chmodSync(deploy(), 0o644);
+    await policy.reload("signal");
+    expect(policy.trouble()).toEqual([]);
   });
 
   test("records the same problems once however often it is asked, and others again", async () => {
@@ -238,6 +271,7 @@ describe("a reload", () => {
       turn += 1;
       stage.put("deploy", template("deploy", `${1 + (turn % 9)}m`));
     }, 5);
+    stage.put("deploy", template("deploy", "1m"));
     const refused = await policy.reload("signal").catch((error: unknown) => error);
     clearInterval(changing);
     expect(refused).toMatchObject({ message: expect.stringContaining("changes while it is read") });
@@ -361,6 +395,17 @@ describe("a watch", () => {
     await clock.look();
     expect(policy.current.templates.size).toBe(14);
     expect(await stage.entries("policy")).toHaveLength(2);
+  });
+
+  test("does not try again at once where the ledger took no record", async () => {
+    await watched(async () => {
+      await stage.parts.ledger[Symbol.asyncDispose]();
+      stage.put("deploy", template("deploy", "2m"));
+      const tries = () => stage.log.filter((line) => line.includes("could not be put in force yet"));
+      await expect.poll(tries, soon).toHaveLength(1);
+      await sleep(20 * interval);
+      expect(tries()).toHaveLength(1);
+    });
   });
 
   test("minds neither hidden files nor its own reads", async () => {

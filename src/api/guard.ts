@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
-import { asBrokerError, BrokerError } from "../errors.ts";
+import { asBrokerError, BrokerError, type Code } from "../errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { caller, heard } from "./caller.ts";
 import { outside } from "./codes.ts";
@@ -112,13 +112,23 @@ function unforeseen({ code, detail, cause }: BrokerError, error: unknown, { call
 /** What a caller did not bring about itself, it need not wait for. */
 const othersDoing: ReadonlySet<string> = new Set(["upstream", "broker", "busy"]);
 
+/** The site's last word may have been too long in coming because of what was asked. */
+function isOthersDoing(code: Code): boolean {
+  return code !== "last-word-unavailable" && othersDoing.has(outside[code].exit);
+}
+
 /** Beyond what the ledger writes down one by one, the log is silent too: neither is a way to fill the disk. */
 async function slowedDown(failure: BrokerError, { call, from }: Failed, { log, tarpit }: Speaking): Promise<void> {
-  const { code, message, detail, cause } = failure;
+  const { code, message, id, detail } = failure;
   const frequency = from === undefined ? "rare" : tarpit.count(from);
-  if (frequency === "rare" || from === undefined) return log.info({ call, code, detail, err: cause }, message);
+  if (frequency === "rare" || from === undefined) return log.info({ call, code, id, detail, err: causeOf(failure) }, message);
   if (frequency !== "often") return keepOut(from, frequency, log);
-  if (!othersDoing.has(outside[code].exit)) await tarpit.hold(from);
+  if (!isOthersDoing(code)) await tarpit.hold(from);
+}
+
+/** What brought it about, beyond the refusal as it was before it was given an id. */
+function causeOf({ message, cause }: BrokerError): unknown {
+  return cause instanceof BrokerError && cause.message === message ? causeOf(cause) : cause;
 }
 
 function keepOut(from: Connection, frequency: "pressing" | "shut", log: DoorLog): void {

@@ -10,6 +10,7 @@ import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import type { Duration, Instant } from "../time.ts";
 import { type Replayed, replayLines, untold, untoldText } from "./check-replay-text.ts";
+import { wanting } from "./check-text.ts";
 import type { Io } from "./io.ts";
 import { print, printJson, say } from "./output.ts";
 import { reach } from "./reach.ts";
@@ -25,9 +26,6 @@ export interface ReplayAsked {
   readonly span: string;
   readonly flags: { readonly json?: boolean; readonly socket?: string };
 }
-
-/** As diff(1) says that two things differ; what cannot be compared at all exits as any other failure. */
-export const differs = 1;
 
 /**
  * Decides the recorded requests of a span by the policy that decided them and by the templates of a folder, and lists what would come out
@@ -50,7 +48,7 @@ export async function checkReplay(io: Io, types: LoadCatalogue, { config, folder
   else print(io, ...replayLines(replayed));
   const gap = untoldText(replayed);
   if (gap !== undefined) say(io, `mayfly: ${gap}`);
-  if (!isSafe(replayed)) io.exit(differs);
+  if (!isSafe(replayed)) io.exit(wanting);
 }
 
 /** A flag's span, such as `30d`. Throws `usage`. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { exitOf } from "../api/codes.ts";
 import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
+import { issuerWords } from "../identity/issuers/issuer-words.ts";
 import { compileProfiles } from "../identity/issuers/issuers.ts";
 import type { Profile } from "../identity/profile.ts";
 import { supposedClaims, supposedIdentity } from "../identity/supposed.ts";
@@ -13,6 +13,7 @@ import type { TemplateSource } from "../policy/language/document.ts";
 import { type Problem, policyInvalid } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { reportTests, type TestRun } from "./check-tests-report.ts";
+import { wanting } from "./check-text.ts";
 import type { Io } from "./io.ts";
 import { readTemplates } from "./templates.ts";
 
@@ -31,7 +32,7 @@ export async function checkTests(io: Io, types: LoadCatalogue, { config, folder,
   const run = await testRun(io, types, { config, folder });
   reportTests(io, run, flags.json === true);
   const failed = run.problems.length > 0 || run.verdicts.some(({ differences }) => differences.length > 0);
-  if (failed || run.verdicts.length === 0) io.exit(exitOf("policy-invalid"));
+  if (failed || run.verdicts.length === 0) io.exit(wanting);
 }
 
 async function testRun(io: Io, types: LoadCatalogue, from: Pick<Tested, "config" | "folder">): Promise<TestRun> {
@@ -39,8 +40,9 @@ async function testRun(io: Io, types: LoadCatalogue, from: Pick<Tested, "config"
   if (compiled.kind === "problems") throw policyInvalid(compiled.problems);
   const { policy } = compiled;
   const profiles = compileProfiles(from.config.issuers, (path) => readFileSync(path, "utf8"));
+  const issuers = issuerWords(from.config.issuers);
   const problems: Problem[] = [];
-  const tests = (await testSources(from.folder, problems)).flatMap((source) => testsOf(source, problems));
+  const tests = (await testSources(from.folder, problems)).flatMap((source) => testsOf(source, issuers, problems));
   const now = io.clock.now();
   const verdicts = tests.flatMap((test) => {
     const profile = profileOf(test, profiles, problems);
@@ -50,8 +52,8 @@ async function testRun(io: Io, types: LoadCatalogue, from: Pick<Tested, "config"
   return { verdicts, problems, untested: [...policy.templates.keys()].filter((name) => !granted.has(name)) };
 }
 
-function testsOf(source: TemplateSource, problems: Problem[]): readonly PolicyTest[] {
-  const read = readTests(source);
+function testsOf(source: TemplateSource, issuers: ReturnType<typeof issuerWords>, problems: Problem[]): readonly PolicyTest[] {
+  const read = readTests(source, issuers);
   if (!("problems" in read)) return read;
   problems.push(...read.problems);
   return [];

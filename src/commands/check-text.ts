@@ -2,6 +2,9 @@ import { rules, themes } from "../policy/lint/rules.ts";
 import { type Level, type Problem, problemText } from "../policy/problem.ts";
 import { type Line, numbered } from "./output.ts";
 
+/** What `check` exits with where it could look, and what it saw is not good; as diff(1) says that two things differ. */
+export const wanting = 1;
+
 const levels = ["error", "risk", "advice"] as const satisfies readonly Level[];
 
 /** One line each, in the order of the files and their lines, with an empty line between two files. */

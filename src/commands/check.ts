@@ -1,12 +1,13 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { exitOf } from "../api/codes.ts";
 import type { Config } from "../config.ts";
+import { BrokerError } from "../errors.ts";
 import type { Compiled } from "../policy/language/compile.ts";
 import type { Problem } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { sarifOf } from "./check-sarif.ts";
-import { countsOf, problemLines, ruleLines, rulesAsData } from "./check-text.ts";
+import { countsOf, problemLines, ruleLines, rulesAsData, wanting } from "./check-text.ts";
 import type { Io } from "./io.ts";
 import { numbered, print, printJson, say } from "./output.ts";
 import { jsonFlag, socketFlag } from "./reach.ts";
@@ -31,8 +32,12 @@ Examples:
   $ mayfly check templates --json | jq '.problems[] | .rule, .file, .line'
   $ mayfly check --replay 30d new-templates
 
+Exits with 0 where all is good, with 1 where the templates, their tests or a replay are found wanting, and with 124 where nothing could be
+checked: a wrong flag, no such folder, a mayfly.yaml that is missing or bad.
 An error never loads, nor does a risk that its template does not accept by the rule's name; advice loads. Each rule is explained in docs/lint.md.
-With --replay it exits with 1, as diff(1) does, where anything would newly be allowed, denied, widened, lengthened or run
+With --test it is found wanting where a test does not hold, cannot be read or stands beside no template, and where there is no test at all;
+templates that no test lets anybody use are named, and that is all.
+With --replay it is found wanting where anything would newly be allowed, denied, widened, lengthened or run
 another command, and where that cannot be told, such as of requests whose own policy does not compile any more.`;
 
 export function checkCommand(io: Io, types: LoadCatalogue): Command {
@@ -45,9 +50,11 @@ export function checkCommand(io: Io, types: LoadCatalogue): Command {
     .option(...configFlag)
     .option("--strict", "fail on advice too")
     .option("--test", "run the tests beside the templates as well")
-    .option(
-      "--replay <span>",
-      "decide the requests recorded in this span again, such as 30d, and list what would come out otherwise",
+    .addOption(
+      new Option(
+        "--replay <span>",
+        "decide the requests recorded in this span again, such as 30d, and list what would come out otherwise",
+      ).conflicts("test"),
     )
     .option(...socketFlag)
     .option("--list-rules", "print every rule and leave")
@@ -60,18 +67,21 @@ export function checkCommand(io: Io, types: LoadCatalogue): Command {
 async function check(io: Io, types: LoadCatalogue, given: string | undefined, flags: CheckFlags): Promise<void> {
   if (flags.listRules === true) return flags.json === true ? printJson(io, rulesAsData()) : print(io, ...ruleLines());
   const config = configFrom(io, flags);
-  const from = { config, folder: given === undefined ? config.templates : resolve(io.cwd, given), flags };
+  const folder = given === undefined ? config.templates : resolve(io.cwd, given);
+  if (!existsSync(`${folder}/.`))
+    throw new BrokerError("usage", `${folder} is no folder that can be read`, { hint: "name the folder of the templates" });
+  const from = { config, folder, flags };
+  if (!(await checkFolder(io, types, from))) return;
   if (flags.replay !== undefined) {
     const { checkReplay } = await import("./check-replay.ts");
     return checkReplay(io, types, { ...from, span: flags.replay });
   }
-  const loads = await checkFolder(io, types, from);
-  if (flags.test !== true || !loads) return;
+  if (flags.test !== true) return;
   const { checkTests } = await import("./check-tests.ts");
   return checkTests(io, types, from);
 }
 
-/** Whether a broker would load them. */
+/** Whether they are good, as far as the folder alone tells: no test is run and nothing replayed by templates that are not. */
 async function checkFolder(
   io: Io,
   types: LoadCatalogue,
@@ -81,11 +91,11 @@ async function checkFolder(
   const loads = compiled.kind === "policy";
   const problems = loads ? compiled.findings : compiled.problems;
   const failed = !loads || (flags.strict === true && problems.length > 0);
-  if (failed) io.exit(exitOf("policy-invalid"));
-  // The tests' own JSON is all of it then, since two documents would be none.
-  const left = loads && flags.test === true && flags.json === true;
+  if (failed) io.exit(wanting);
+  // What comes then has a summary of its own, and two JSON documents would be none.
+  const left = !failed && (flags.replay !== undefined || (flags.test === true && flags.json === true));
   if (!left) report(io, { compiled, problems, failed, folder }, flags);
-  return loads;
+  return !failed;
 }
 
 interface Checked {

@@ -20,7 +20,7 @@ interface Asked {
 
 /**
  * `mayfly explain NAME --expand`: the template after `extends`, `for_each`, network sets and bounds, as YAML whose comments say where things
- * came from; of one that `for_each` expands, every template that comes of it. Throws `template-unknown` and `policy-invalid`.
+ * came from; of one that `for_each` expands, every template that comes of it. Throws `usage` and `policy-invalid`.
  */
 export async function explainTemplate(io: Io, types: LoadCatalogue, { name, flags }: Asked): Promise<void> {
   const policy = await policyFrom(io, types, { config: configFrom(io, flags), flags });
@@ -30,7 +30,14 @@ export async function explainTemplate(io: Io, types: LoadCatalogue, { name, flag
     const written = templates.map(({ name: template, file, expanded }) => ({ template, file, expanded }));
     return printJson(io, { policy: policy.digest, templates: written });
   }
-  print(io, ...templates.map((template) => expandedText(template, files)).join("---\n").trimEnd().split("\n"));
+  print(
+    io,
+    ...templates
+      .map((template) => expandedText(template, files))
+      .join("---\n")
+      .trimEnd()
+      .split("\n"),
+  );
 }
 
 function named<D, I>(policy: Policy<D, I>, files: readonly WrittenFile[], name: string): readonly Template<D, I>[] {
@@ -48,5 +55,5 @@ function named<D, I>(policy: Policy<D, I>, files: readonly WrittenFile[], name: 
     (one) => typeof one === "string",
   );
   const hint = written === undefined ? meant(name, [...new Set(names)]) : `it is extended by ${children.join(", ") || "none"}`;
-  throw new BrokerError("template-unknown", unknown, { hint });
+  throw new BrokerError("usage", unknown, { hint });
 }

@@ -1,14 +1,17 @@
 import { resolve } from "node:path";
+import { z } from "zod";
 import type { Config } from "../config.ts";
 import type { Delivery } from "../delivery/delivery.ts";
+import { BrokerError } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
-import { decide } from "../policy/decide.ts";
-import type { Decision, TemplateTrace } from "../policy/grant.ts";
+import { decideEach } from "../policy/decide-any.ts";
 import { matchAt } from "../policy/match.ts";
 import type { Policy } from "../policy/policy.ts";
 import { policyInvalid } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
+import type { Instant } from "../time.ts";
+import type { Given } from "./explain-given.ts";
 import type { Io } from "./io.ts";
 import { readTemplates, type TemplateFlags } from "./templates.ts";
 
@@ -16,6 +19,7 @@ import { readTemplates, type TemplateFlags } from "./templates.ts";
 export interface AskFlags extends TemplateFlags {
   readonly template?: string;
   readonly step?: string;
+  readonly at?: string;
   readonly templates?: string;
   readonly json?: boolean;
 }
@@ -24,40 +28,43 @@ export interface Asking {
   readonly identity: Identity;
   readonly command: readonly string[];
   readonly flags: AskFlags;
+  /** When its run would begin. */
+  readonly now: Instant;
+}
+
+interface Site {
+  readonly config: Config;
+  readonly flags: AskFlags;
+}
+
+export function folderOf(io: Io, { config, flags }: Site): string {
+  return flags.templates === undefined ? config.templates : resolve(io.cwd, flags.templates);
 }
 
 /** Throws `policy-invalid`. */
-export async function policyFrom(
-  io: Io,
-  types: LoadCatalogue,
-  { config, flags }: { readonly config: Config; readonly flags: AskFlags },
-): Promise<Policy<Delivery, Isolation>> {
-  const folder = flags.templates === undefined ? config.templates : resolve(io.cwd, flags.templates);
-  const compiled = await readTemplates(io, types, { config, folder });
+export async function policyFrom(io: Io, types: LoadCatalogue, site: Site): Promise<Policy<Delivery, Isolation>> {
+  const compiled = await readTemplates(io, types, { config: site.config, folder: folderOf(io, site) });
   if (compiled.kind === "problems") throw policyInvalid(compiled.problems);
   return compiled.policy;
 }
 
-/** Without a command, one stands in where the step pins none: who asks what a job may have need not say what it runs. */
-export function decided<D, I>(io: Io, policy: Policy<D, I>, { identity, command, flags }: Asking): Decision<D, I> {
-  const ask = { identity, template: flags.template, step: flags.step, command, now: io.clock.now() };
-  const decision = decide(policy, ask);
-  const lacksCommand = decision.kind === "denied" && decision.code === "usage" && command.length === 0;
-  return lacksCommand ? decide(policy, { ...ask, command: ["COMMAND"] }) : decision;
+const moment = z.iso.datetime({ offset: true });
+
+/** `--at`, else now. Throws `usage`. */
+export function timeAsked(io: Io, { at }: AskFlags): Instant {
+  if (at === undefined) return io.clock.now();
+  if (moment.safeParse(at).success) return Date.parse(at);
+  throw new BrokerError("usage", `${JSON.stringify(at.slice(0, 40))} is no time`, {
+    hint: "write one with its zone, such as 2026-11-23T10:00:00Z",
+  });
 }
 
-/** The same, and where only the step was left out, what each step would get. */
-export function decidedBySteps<D, I>(io: Io, policy: Policy<D, I>, asking: Asking): readonly Decision<D, I>[] {
-  const decision = decided(io, policy, asking);
-  if (decision.kind === "granted" || decision.code !== "step-required") return [decision];
-  const template = policy.templates.get(decision.trace.find(({ matched }) => matched)?.template ?? "");
-  return [...(template?.steps.keys() ?? [])].map((step) =>
-    decided(io, policy, { ...asking, flags: { ...asking.flags, step } }),
-  );
-}
-
-/** Every template that was asked about, whether one of them matched or not. */
-export function tracesOf<D, I>(io: Io, policy: Policy<D, I>, { identity, flags }: Asking): readonly TemplateTrace[] {
-  const asked = [...policy.templates.values()].filter(({ name }) => flags.template === undefined || name === flags.template);
-  return asked.map((template) => matchAt(template, { identity, now: io.clock.now() }));
+/** What a job would be given, step by step where none is named, and what each template that was asked about says of it. */
+export function givenTo(policy: Policy<Delivery, Isolation>, { identity, command, flags, now }: Asking): Given {
+  const { template, step } = flags;
+  const asked = [...policy.templates.values()].filter(({ name }) => template === undefined || name === template);
+  return {
+    decisions: decideEach(policy, { identity, template, step, command, now }),
+    traces: asked.map((one) => matchAt(one, { identity, now })),
+  };
 }

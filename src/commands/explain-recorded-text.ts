@@ -1,10 +1,14 @@
 import { z } from "zod";
 import type { Delivery } from "../delivery/delivery.ts";
-import { explained, explainLines, traceLines } from "../policy/explain.ts";
+import { anyCommand } from "../policy/decide-any.ts";
+import { explained, traceLines } from "../policy/explain.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
+import { lastWordLine } from "../policy/opa/last-word.ts";
 import { differsFrom } from "../policy/replay/judge.ts";
-import { type RecordedRequest, unknownCommand } from "../policy/replay/request.ts";
+import type { RecordedRequest } from "../policy/replay/request.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
+import { claimText } from "./explain-claim.ts";
+import { decisionLines } from "./explain-given.ts";
 import { eventOf, type Recorded } from "./recorded.ts";
 
 /** What can be said of a recorded request. */
@@ -38,7 +42,7 @@ export function recordedLines(entry: Recorded, again: Again): readonly string[] 
   return [
     ...outcomeLines(entry, event),
     ...(again.kind === "nobody" ? [] : requestLines(again.request)),
-    ...(again.kind === "decided" ? decidedLines(again) : onlyRecorded(event, again)),
+    ...(again.kind === "decided" ? decidedLines(event, again) : onlyRecorded(event, again)),
   ];
 }
 
@@ -50,6 +54,7 @@ export function recordedJson(entry: Recorded, again: Again): unknown {
     entry: { index, time: new Date(time).toISOString(), kind, event: entry.event },
     identity: again.kind === "nobody" ? null : identityOf(again.request),
     policy: event.policy ?? null,
+    lastWord: lastWordOf(event) ?? null,
     decidedAgain: decided,
     why: again.kind === "recorded" ? again.why : null,
     asRecorded: decided ? agrees(again) : null,
@@ -64,14 +69,36 @@ function identityOf({ identity: { issuer, subject, workload, job, trust, claims 
 
 type Said = z.output<typeof said>;
 
-function outcomeLines({ kind, time, index }: Recorded, { message, reason, code, policy, lastWord }: Said): readonly string[] {
+interface LastWordSaid {
+  readonly said: "allowed" | "refused" | "gave no answer";
+  /** The policy's own, where it refused. */
+  readonly reason: string | null;
+  readonly decision: string | null;
+}
+
+/** Undefined where the site has none, or where it was not asked. */
+function lastWordOf({ code, lastWord, trace: templates = [] }: Said): LastWordSaid | undefined {
+  const decision = lastWord ?? null;
+  if (code === "last-word-unavailable") return { said: "gave no answer", reason: null, decision };
+  if (code !== "overruled") return decision === null ? undefined : { said: "allowed", reason: null, decision };
+  const line = templates.flatMap(({ lines }) => lines).find((one) => one.line === lastWordLine);
+  return { said: "refused", reason: line?.found ?? null, decision };
+}
+
+function lastWordText({ said, reason, decision }: LastWordSaid): string {
+  return `${said}${reason === null ? "" : `: ${JSON.stringify(reason)}`}${decision === null ? "" : `  (${decision})`}`;
+}
+
+function outcomeLines({ kind, time, index }: Recorded, event: Said): readonly string[] {
+  const { message, reason, code, policy } = event;
+  const lastWord = lastWordOf(event);
   return [
     kind === "denied"
       ? `denied: ${message ?? ""}`
       : `${kind === "observed" ? "observed, nothing was given: " : "granted: "}${reason ?? ""}`,
     ...(code === undefined ? [] : [`  code    ${code}`]),
     ...(typeof policy === "string" ? [`  policy  ${policy}`] : []),
-    ...(typeof lastWord === "string" ? [`  last word  ${lastWord}`] : []),
+    ...(lastWord === undefined ? [] : [`  last word  ${lastWordText(lastWord)}`]),
     `  when    ${new Date(time).toISOString()}, entry ${index}`,
   ];
 }
@@ -86,27 +113,29 @@ function requestLines({ identity, asked, step }: RecordedRequest): readonly stri
     `  workload  ${workload}`,
     `  job       ${job}`,
     `  trust     ${trust}`,
-    ...Object.entries(claims).map(([claim, value]) => `  claim     ${claim} ${JSON.stringify(value)}`),
+    ...Object.entries(claims).map(([claim, value]) => `  claim     ${claimText(claim, value)}`),
     `  asked for ${wanted}${step === undefined ? "" : `, step ${step}`}`,
   ];
 }
 
-function decidedLines(again: Extract<Again, { kind: "decided" }>): readonly string[] {
+function decidedLines(event: Said, again: Extract<Again, { kind: "decided" }>): readonly string[] {
   const { decision, templates } = again;
   return [
-    agrees(again)
-      ? "decided again by the same policy:"
-      : "NOT AS RECORDED when decided again by the same policy (mayfly.yaml has changed, or there was a last word):",
-    ...explainLines(decision.kind === "denied" ? { ...decision, trace: [] } : decision),
-    ...(decision.kind === "granted" && isUnknown(decision.command)
-      ? [`commands are not recorded: ${unknownCommand.join(" ")} stands for what was run`]
+    headOf(event, again),
+    ...decisionLines(decision),
+    ...(decision.kind === "granted" && decision.command === anyCommand
+      ? ["commands are not recorded: which one it was cannot be told"]
       : []),
     ...templates.flatMap(traceLines),
   ];
 }
 
-function isUnknown(command: readonly string[]): boolean {
-  return command.length === unknownCommand.length && command.every((argument, index) => argument === unknownCommand[index]);
+/** What the templates grant must not read as what came of it, where something else had its say too. */
+function headOf(event: Said, again: Extract<Again, { kind: "decided" }>): string {
+  if (!agrees(again))
+    return "NOT AS RECORDED when decided again by the same policy (mayfly.yaml or Mayfly itself has changed):";
+  const alone = again.request.outcome.kind === "refused" || lastWordOf(event) !== undefined;
+  return alone ? "the templates alone would give:" : "decided again by the same policy:";
 }
 
 function onlyRecorded({ trace: templates = [] }: Said, again: Exclude<Again, { kind: "decided" }>): readonly string[] {

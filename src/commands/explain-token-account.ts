@@ -6,18 +6,15 @@ import { presets } from "../identity/presets/presets.ts";
 import type { Profile } from "../identity/profile.ts";
 import { trustClaims } from "../identity/trust-claims.ts";
 import { explained } from "../policy/explain.ts";
-import type { Decision, TemplateTrace } from "../policy/grant.ts";
+import type { TemplateTrace } from "../policy/grant.ts";
+import type { Given } from "./explain-given.ts";
 import { aboutCheck } from "./explain-token-check.ts";
-
-/** What the policy makes of the identity: one decision, or one for each step. */
-export interface Given {
-  readonly decisions: readonly Decision<unknown, unknown>[];
-  readonly traces: readonly TemplateTrace[];
-}
 
 export interface About {
   readonly seen: Examination;
   readonly given: Given | undefined;
+  /** Why no template was tried; undefined where templates were. */
+  readonly untried: string | undefined;
   readonly offline: boolean;
 }
 
@@ -28,6 +25,7 @@ export interface Account {
   readonly checks: readonly CheckAccount[];
   readonly identity: Believed | null;
   readonly leftOut: readonly { readonly claim: string; readonly why: string }[];
+  readonly untried: string | null;
   readonly decisions: readonly unknown[];
   readonly templates: readonly TemplateTrace[];
 }
@@ -51,14 +49,15 @@ export interface Believed {
 type Use = "id" | "trust" | "label";
 
 /** Plain data. Of the token itself there is only what it says: neither its text nor its signature. */
-export function accountOf({ seen, given, offline }: About): Account {
+export function accountOf({ seen, given, untried, offline }: About): Account {
   const { checks, refusal } = seen;
   const { decisions = [], traces = [] } = given ?? {};
   return {
     ...verdictOf(refusal, offline),
     checks: checks.map((check) => ({ ...check, about: aboutCheck(check, seen) })),
     ...beliefIn(seen),
-    decisions: decisions.map((decision) => explained(decision)),
+    untried: untried ?? null,
+    decisions: decisions.map(explained),
     templates: traces,
   };
 }

@@ -2,6 +2,7 @@ import type { Check, Examination } from "../identity/examine.ts";
 import type { Json } from "../identity/json.ts";
 import type { ParsedToken } from "../identity/parse.ts";
 import type { Profile } from "../identity/profile.ts";
+import { momentText } from "./explain-claim.ts";
 
 /** What a check was about, in the token's own values; never a part of its text. */
 export function aboutCheck({ check }: Check, { parsed, profile }: Examination): string {
@@ -37,5 +38,5 @@ function shown(value: Json | undefined): string {
 }
 
 function moment(second: Json | undefined): string {
-  return typeof second === "number" ? new Date(second * 1000).toISOString().replace(".000Z", "Z") : shown(second);
+  return momentText(second) ?? shown(second);
 }

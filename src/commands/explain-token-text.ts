@@ -1,6 +1,7 @@
 import { codes } from "../errors.ts";
-import { explainLines, traceLines } from "../policy/explain.ts";
-import { type About, type Account, accountOf, type Believed, type CheckAccount, type Given } from "./explain-token-account.ts";
+import { claimText } from "./explain-claim.ts";
+import { givenLines } from "./explain-given.ts";
+import { type About, type Account, accountOf, type Believed, type CheckAccount } from "./explain-token-account.ts";
 
 /** For a person. */
 export function accountLines(about: About): readonly string[] {
@@ -13,7 +14,8 @@ export function accountLines(about: About): readonly string[] {
     ...checks.map(checkLine),
     ...(identity === null ? ["nothing of it is believed"] : identityLines(identity, proviso)),
     ...leftOut.map(({ claim, why }) => `  left out  ${claim}: ${why}`),
-    ...(about.given === undefined ? [] : givenLines(about.given, proviso)),
+    ...(about.given === undefined ? [] : [`what its job ${proviso.given}:`, ...givenLines(about.given)]),
+    ...(about.untried === undefined ? [] : [`no template was tried: ${about.untried}`]),
   ];
 }
 
@@ -42,14 +44,6 @@ function identityLines(identity: Believed, { believed }: Proviso): readonly stri
     `  job       ${job.id}  from ${from(job.from)}`,
     `  trust     ${trust.is}  from ${from(trust.from)}`,
     `  replay    ${replayKey ?? "cannot be told"}${replayKey === null ? "" : "  (whether it is spent already, the broker knows)"}`,
-    ...claims.map(({ claim, value, use }) => `  ${use.padEnd(8)}  ${claim} ${JSON.stringify(value)}`),
-  ];
-}
-
-function givenLines({ decisions, traces }: Given, { given }: Proviso): readonly string[] {
-  return [
-    `what its job ${given}:`,
-    ...decisions.flatMap((decision) => explainLines({ ...decision, ...(decision.kind === "denied" ? { trace: [] } : {}) })),
-    ...traces.flatMap(traceLines),
+    ...claims.map(({ claim, value, use }) => `  ${use.padEnd(8)}  ${claimText(claim, value)}`),
   ];
 }

@@ -1,7 +1,7 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { BrokerError } from "../errors.ts";
 import type { LoadCatalogue } from "../rooms.ts";
-import { explainClaims } from "./explain-claims.ts";
+import { type ClaimsFlags, explainClaims } from "./explain-claims.ts";
 import { explainTemplate } from "./explain-expand.ts";
 import { explainRecorded } from "./explain-recorded.ts";
 import { explainToken, type TokenFileFlags } from "./explain-token.ts";
@@ -9,7 +9,7 @@ import type { Io } from "./io.ts";
 import { jsonFlag, socketFlag } from "./reach.ts";
 import { configFlag } from "./templates.ts";
 
-interface ExplainFlags extends TokenFileFlags {
+interface ExplainFlags extends TokenFileFlags, ClaimsFlags {
   readonly claims?: string;
   readonly expand?: boolean;
   readonly socket?: string;
@@ -22,8 +22,11 @@ Examples:
   $ mayfly explain --token-file token.jwt
   $ buildkite-agent oidc request-token --claim organization_id,pipeline_id --audience mayfly | mayfly explain --token-file - --json
   $ mayfly explain --claims claims.json --templates templates
+  $ mayfly explain --claims part-of-them.json --issuer github --at 2026-11-23T10:00:00Z
   $ mayfly explain shop/release --expand
-  $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh`;
+  $ mayfly explain --claims claims.json --template deploy --step ship -- ./deploy.sh
+
+With a token or claims it exits as the run would: 0, or 120 where it would be denied. Without --step it tells of every step.`;
 
 export function explainCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("explain")
@@ -36,8 +39,15 @@ export function explainCommand(io: Io, types: LoadCatalogue): Command {
     .option("--token-file <file|->", "an identity token, from a file or from stdin")
     .option("--offline", "with --token-file: fetch no keys, and leave the signature unchecked")
     .option("--claims <file>", "the claims of an identity token, as JSON")
+    .addOption(
+      new Option(
+        "--issuer <name>",
+        "with --claims: whose they are, as mayfly.yaml calls it; what the CI system always sends and they leave out is filled in, as in policy tests",
+      ).conflicts(["tokenFile", "expand"]),
+    )
     .option("--template <name>", "with a token or claims: the template that would be asked for")
     .option("--step <name>", "with a token or claims: the step")
+    .option("--at <time>", "with a token or claims: when the run would begin, for templates with hours (default: now)")
     .option("--templates <folder>", "with a token, claims or --expand: the templates")
     .option("--expand", "print the final form of the template of this name")
     .option(...configFlag)

@@ -7,7 +7,7 @@ import { type System, titles } from "../identity/source/system.ts";
 export interface Repository {
   /** Where it is pushed to; undefined where it has no `origin`. */
   readonly remote: Remote | undefined;
-  /** Without `refs/heads/`. */
+  /** Without `refs/heads/`, and as somebody else may have written it. */
   readonly branch: string;
   /** The CI systems whose files are there. */
   readonly systems: readonly System[];
@@ -30,6 +30,11 @@ export function readRepository(folder: string): Repository {
   return { remote: remoteIn(textOf(join(git, "config"))), branch: branchIn(git), systems: systemsIn(root) };
 }
 
+/** The checkout around a folder, else the folder itself. */
+export function checkoutOf(folder: string): string {
+  return rootOf(folder) ?? folder;
+}
+
 function rootOf(folder: string): string | undefined {
   if (existsSync(join(folder, ".git"))) return folder;
   const above = dirname(folder);
@@ -45,9 +50,13 @@ function gitFolder(path: string): string {
   return shared === "" ? own : resolve(own, shared);
 }
 
+const largest = 1_048_576;
+
+/** Empty where it is no plain file: a pipe in a checkout would be waited for, and a device read for ever. */
 function textOf(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    const stat = statSync(path);
+    return stat.isFile() && stat.size <= largest ? readFileSync(path, "utf8") : "";
   } catch {
     return "";
   }
@@ -73,7 +82,7 @@ export function remoteOf(url: string): Remote | undefined {
       ?.replace(/\/+$/, "")
       .replace(/\.git$/, "")
       .replace(/^\/+/, "") ?? "";
-  return host === undefined || !/^[\w.-]+(?:\/[\w.~ %-]+)*$/.test(plain)
+  return host === undefined || !/^[\w.-]+$/.test(host) || !/^[\w.-]+(?:\/[\w.~ %-]+)*$/.test(plain)
     ? undefined
     : { host: host.toLowerCase(), path: plain };
 }

@@ -1,3 +1,4 @@
+import { stringify } from "yaml";
 import type { PresetName } from "../identity/presets/presets.ts";
 
 /** What goes into the pipeline's own definition so that a job runs with the template. */
@@ -14,13 +15,17 @@ interface Wanted {
   readonly branch: string;
 }
 
+/** `1.0` and `on` are no texts without quotes. */
+const branchIn = ({ branch }: Wanted) => stringify(branch).trim();
+const audienceIn = ({ audience }: Wanted) => JSON.stringify(audience);
+
 const command = ({ template }: Wanted) => `mayfly run --template ${template} -- ./deploy.sh`;
 
 /** By preset. Each asks for the job's token and nothing more, and runs one command through the broker on its own host. */
 export const snippets: Readonly<Record<PresetName, (wanted: Wanted) => Snippet>> = {
   github: (wanted) => ({
     place: ".github/workflows/deploy.yml",
-    text: `on: { push: { branches: [${wanted.branch}] } }
+    text: `on: { push: { branches: [${branchIn(wanted)}] } }
 permissions: {}
 jobs:
   deploy:
@@ -34,7 +39,7 @@ jobs:
   }),
   forgejo: (wanted) => ({
     place: ".forgejo/workflows/deploy.yml",
-    text: `on: { push: { branches: [${wanted.branch}] } }
+    text: `on: { push: { branches: [${branchIn(wanted)}] } }
 enable-openid-connect: true # the job may ask for its identity token
 jobs:
   deploy:
@@ -51,7 +56,7 @@ jobs:
     - if: $CI_COMMIT_BRANCH == "${wanted.branch}"
   id_tokens:
     MAYFLY_ID_TOKEN:
-      aud: ${wanted.audience} # as mayfly.yaml has it
+      aud: ${audienceIn(wanted)} # as mayfly.yaml has it
   script:
     - ${command(wanted)}`,
   }),
@@ -59,7 +64,7 @@ jobs:
     place: ".buildkite/pipeline.yml",
     text: `steps:
   - label: deploy
-    branches: ${wanted.branch}
+    branches: ${branchIn(wanted)}
     agents: { queue: mayfly } # a host that has the broker; its agent is asked for the token
     command: ${command(wanted)}`,
   }),
@@ -76,7 +81,7 @@ jobs:
 workflows:
   deploy:
     jobs:
-      - deploy: { context: [deploy], filters: { branches: { only: ${wanted.branch} } } } # a token needs a context`,
+      - deploy: { context: [deploy], filters: { branches: { only: ${branchIn(wanted)} } } } # a token needs a context`,
   }),
   jenkins: (wanted) => ({
     place: "Jenkinsfile",
@@ -92,18 +97,18 @@ node('mayfly') { // a host that has the broker
     place: "bitbucket-pipelines.yml",
     text: `pipelines:
   branches:
-    ${wanted.branch}:
+    ${branchIn(wanted)}:
       - step:
           name: deploy
           runs-on: [self.hosted, mayfly] # a host that has the broker
           oidc:
-            audiences: [${wanted.audience}] # as mayfly.yaml has it, and no other
+            audiences: [${audienceIn(wanted)}] # as mayfly.yaml has it, and no other
           script:
             - ${command(wanted)}`,
   }),
   "azure-devops": (wanted) => ({
     place: "azure-pipelines.yml",
-    text: `trigger: [${wanted.branch}]
+    text: `trigger: [${branchIn(wanted)}]
 pool: mayfly # hosts that have the broker
 steps:
   - checkout: self
@@ -113,7 +118,7 @@ steps:
   }),
   "azure-devops-entra": (wanted) => ({
     place: "azure-pipelines.yml",
-    text: `trigger: [${wanted.branch}]
+    text: `trigger: [${branchIn(wanted)}]
 pool: mayfly # hosts that have the broker
 steps:
   - checkout: self
@@ -142,7 +147,7 @@ steps:
     - name: mayfly-token
       projected:
         sources:
-          - serviceAccountToken: { path: token, audience: "${wanted.audience}", expirationSeconds: 600 }`,
+          - serviceAccountToken: { path: token, audience: ${audienceIn(wanted)}, expirationSeconds: 600 }`,
   }),
   spiffe: (wanted) => ({
     place: "the job's script, with spire-agent on its PATH",
@@ -160,7 +165,7 @@ ${command(wanted)}`,
     text: `task "deploy" {
   identity {
     name = "mayfly"
-    aud  = ["${wanted.audience}"]
+    aud  = [${audienceIn(wanted)}]
     file = true
     ttl  = "10m"
   }

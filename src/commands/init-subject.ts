@@ -4,6 +4,7 @@ import { examine } from "../identity/examine.ts";
 import type { Identity } from "../identity/identity.ts";
 import { type PresetName, presets } from "../identity/presets/presets.ts";
 import { isSystem, type System, systems, titles } from "../identity/source/system.ts";
+import { printable } from "../printable.ts";
 import { gatesFrom } from "./explain-token.ts";
 import { readRepository, systemOf } from "./init-repository.ts";
 import { type Subject, systemFacts } from "./init-systems.ts";
@@ -24,7 +25,7 @@ export interface RepositoryFlags {
 }
 
 /** From a checkout, whose names say what it is for people, and the id, which says it for the broker. Throws `usage`. */
-export function fromRepository(folder: string, { id, ci }: RepositoryFlags): Found {
+export function fromRepository(io: Io, folder: string, { id, ci }: RepositoryFlags): Found {
   if (ci !== undefined && !isSystem(ci))
     throw new BrokerError("usage", `there is no CI system ${ci}`, { hint: `name one of ${systems.join(", ")}` });
   const repository = readRepository(folder);
@@ -35,7 +36,7 @@ export function fromRepository(folder: string, { id, ci }: RepositoryFlags): Fou
   return {
     preset: system,
     issuer: undefined,
-    subject: { ids, repository: remote?.path, origin, branch, environment: undefined },
+    subject: { ids, repository: remote?.path, origin, branch: plainBranch(io, branch), environment: undefined },
   };
 }
 
@@ -50,7 +51,25 @@ function idsFrom(system: System, id: string | undefined, repository: string | un
   const [first = "", ...rest] = ids;
   const cut = rest.length === 0 ? -1 : id.indexOf("/");
   const parts = cut < 0 ? [id] : [id.slice(0, cut), id.slice(cut + 1)];
-  return Object.fromEntries([first, ...rest].map((claim, index) => [claim, parts[index] ?? ""]));
+  return Object.fromEntries([first, ...rest].map((claim, index) => [claim, exact(claim, parts[index] ?? "")]));
+}
+
+/** It goes into pipelines, where other characters are a language; the template would read a `*` as a pattern. */
+function plainBranch(io: Io, branch: string): string {
+  if (/^(?!-)(?!.*\.\.)[A-Za-z0-9._/-]{1,200}$/.test(branch)) return branch;
+  say(
+    io,
+    `mayfly: the branch ${JSON.stringify(branch.slice(0, 200))} cannot be written here: main stands in its place, so change it`,
+  );
+  return "main";
+}
+
+/** A value that a template takes for itself alone. Throws `usage`. */
+function exact(claim: string, value: string): string {
+  if (printable(value) === value && !value.includes("*")) return value;
+  throw new BrokerError("usage", `${claim} is ${JSON.stringify(value.slice(0, 200))}, which a template cannot name`, {
+    hint: "a '*' would be a pattern, and what cannot be seen would be believed",
+  });
 }
 
 export interface TokenFlags {
@@ -76,7 +95,7 @@ export async function fromToken(io: Io, config: Config, { file, offline }: Token
   if (refusal !== undefined) say(io, `mayfly: ${refusal.message}: no broker would take it, but its claims are of use here`);
   const preset = presetOf(config, profile.name);
   checkTrust(io, preset, identity);
-  return { preset, issuer: profile.name, subject: subjectOf(preset, identity, profile.workload) };
+  return { preset, issuer: profile.name, subject: subjectOf(io, preset, { identity, workload: profile.workload }) };
 }
 
 function presetOf({ issuers }: Config, name: string): PresetName {
@@ -93,20 +112,26 @@ function checkTrust(io: Io, preset: PresetName, { trust }: Identity): void {
   say(io, "mayfly: the token's branch is not protected, and the template asks that it is: protect it");
 }
 
-function subjectOf(preset: PresetName, { claims }: Identity, workload: readonly string[]): Subject {
+interface Believed {
+  readonly identity: Identity;
+  /** The claims that say so, of an issuer whose kind does not. */
+  readonly workload: readonly string[];
+}
+
+function subjectOf(io: Io, preset: PresetName, { identity: { claims }, workload }: Believed): Subject {
   const facts = systemFacts[preset];
   const names = facts.ids.length === 0 ? workload : facts.ids;
   const text = (name: string): string | undefined => {
     const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
-    return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
+    return typeof value === "string" || typeof value === "number" ? exact(name, String(value)) : undefined;
   };
   const labels = ["repository", "project_path", "pipeline_slug", "terraform_workspace_name", "nomad_job_id"];
-  const ref = facts.branch === undefined ? undefined : text(facts.branch.claim);
+  const ref = facts.branch === undefined ? undefined : claims[facts.branch.claim];
   return {
     ids: Object.fromEntries(names.map((name) => [name, text(name) ?? ""])),
-    repository: labels.map(text).find((label) => label !== undefined),
+    repository: labels.map(text).find((label) => label !== undefined && /^[\w.~ %/-]+$/.test(label)),
     origin: text("oidc.circleci.com/vcs-origin"),
-    branch: ref?.replace(/^refs\/heads\//, "") ?? "main",
+    branch: typeof ref === "string" ? plainBranch(io, ref.replace(/^refs\/heads\//, "")) : "main",
     environment: presets[preset].trust === undefined ? undefined : text("environment"),
   };
 }

@@ -1,17 +1,19 @@
 import { accessSync, constants, existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { Command } from "commander";
 import { type Config, settings } from "../config.ts";
 import { BrokerError } from "../errors.ts";
 import { templateName } from "../policy/language/template.ts";
 import { jsonSchemaOf, schemaKinds } from "../policy/schema/schema.ts";
+import { printable } from "../printable.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { templateText, testText } from "./init-files.ts";
+import { checkoutOf } from "./init-repository.ts";
 import { type Snippet, snippets } from "./init-snippets.ts";
 import { type Found, fromRepository, fromToken, type RepositoryFlags } from "./init-subject.ts";
 import { systemFacts } from "./init-systems.ts";
 import type { Io } from "./io.ts";
+import { writeFiles } from "./new-files.ts";
 import { print, printJson, say } from "./output.ts";
 import { schemaSite } from "./schema.ts";
 import { usualIssuers, type WrittenIssuer } from "./stand-in-config.ts";
@@ -63,10 +65,11 @@ async function init(io: Io, types: LoadCatalogue, folder: string | undefined, fl
   const issuer = issuerOf(config, found, flags.issuer);
   const name = nameOf(found, flags.template);
   const out = outOf(io, config, flags.out);
-  const owner = flags.owner ?? found.subject.repository?.split("/")[0] ?? "unknown";
-  const files = await write(io, types, { config, found, issuer, name, owner, out, force: flags.force === true });
+  const trusted = trustedAbove(out, [resolve(io.cwd, folder ?? "."), io.cwd]);
+  const owner = ownerOf(found, flags.owner);
+  const files = await write(io, types, { config, found, issuer, name, owner, out, trusted, force: flags.force === true });
   const branch = found.subject.branch.replace(/^refs\/(?:heads|tags)\//, "");
-  const snippet = snippets[found.preset]({ template: name, audience: issuer.audience, branch });
+  const snippet = snippets[found.preset]({ template: name, audience: printable(issuer.audience), branch });
   report(io, { name, out, files, issuer, snippet }, flags.json === true);
 }
 
@@ -78,7 +81,7 @@ function configAtHand(io: Io, flags: TemplateFlags): Config | undefined {
 
 function find(io: Io, config: Config | undefined, folder: string | undefined, flags: InitFlags): Promise<Found> | Found {
   const { tokenFile: file, offline } = flags;
-  if (file === undefined) return fromRepository(resolve(io.cwd, folder ?? "."), flags);
+  if (file === undefined) return fromRepository(io, resolve(io.cwd, folder ?? "."), flags);
   // Whose token is believed stands in mayfly.yaml alone; without one, this says so.
   return fromToken(io, config ?? configFrom(io, flags), { file, offline: offline === true });
 }
@@ -104,6 +107,8 @@ function issuerOf(config: Config | undefined, { preset, issuer }: Found, asked: 
     );
   if (only !== undefined) return { name: only[0], audience: only[1].audience, missing: undefined };
   const missing = usualIssuers[preset];
+  if (!/^[a-z][a-z0-9-]{0,62}$/.test(wanted ?? preset))
+    throw new BrokerError("usage", "--issuer: an issuer's name is lower case letters, digits and '-'");
   return { name: wanted ?? preset, audience: String(missing["audience"]), missing };
 }
 
@@ -117,6 +122,12 @@ function nameOf({ subject }: Found, asked: string | undefined): string {
   const name = templateName.safeParse(asked ?? (usual === undefined || usual === "" ? "deploy" : usual));
   if (name.success) return name.data;
   throw new BrokerError("usage", `--template: ${name.error.issues[0]?.message ?? "not a template's name"}`);
+}
+
+function ownerOf({ subject }: Found, asked: string | undefined): string {
+  const owner = asked ?? subject.repository?.split("/")[0] ?? "unknown";
+  if (owner !== "" && owner.length <= 128 && printable(owner) === owner) return owner;
+  throw new BrokerError("usage", "--owner: a team or a person, in one line of at most 128 characters");
 }
 
 function outOf(io: Io, config: Config | undefined, asked: string | undefined): string {
@@ -138,14 +149,20 @@ interface Writing {
   readonly name: string;
   readonly owner: string;
   readonly out: string;
+  readonly trusted: string;
   readonly force: boolean;
 }
 
-/** Everything or nothing is there before: no file is written where one of them would be overwritten. */
+/** What is in a checkout is somebody else's choice, also on the way to the templates; elsewhere only what is in their folder is. */
+function trustedAbove(out: string, folders: readonly string[]): string {
+  const within = folders.map(checkoutOf).filter((root) => `${out}/`.startsWith(`${root}/`));
+  return within.toSorted((a, b) => a.length - b.length)[0] ?? out;
+}
+
 async function write(
   io: Io,
   types: LoadCatalogue,
-  { config, found, issuer, name, owner, out, force }: Writing,
+  { config, found, issuer, name, owner, out, trusted, force }: Writing,
 ): Promise<readonly string[]> {
   const { preset, subject } = found;
   const path = join(out, name);
@@ -156,23 +173,16 @@ async function write(
     [`${path}.yaml`, templateText(first)],
     [`${path}.test.yaml`, testText(first)],
   ] as const;
-  const taken = own.find(([file]) => existsSync(file));
-  if (taken !== undefined && !force)
-    throw new BrokerError("usage", `${taken[0]} is there already`, {
-      hint: "choose another name with --template, or write over it with --force",
-    });
   const site = await schemaSite(io, types, issuer.missing === undefined ? config : undefined);
   const shared = schemaKinds.map(
     (kind) => [join(out, ".schema", `${kind}.schema.json`), `${JSON.stringify(jsonSchemaOf(kind, site), null, 2)}\n`] as const,
   );
-  for (const [file, text] of [...own, ...shared]) await writeNew(file, text);
+  const files = [
+    ...own.map(([file, text]) => ({ path: file, text, replace: force })),
+    ...shared.map(([file, text]) => ({ path: file, text, replace: true })),
+  ];
+  await writeFiles(files, trusted);
   return own.map(([file]) => file);
-}
-
-/** Others may read them and only their owner write: the broker takes no templates that others can write to. */
-async function writeNew(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
-  await writeFile(file, text, { mode: 0o644 });
 }
 
 interface Made {
@@ -188,13 +198,13 @@ function report(io: Io, { name, out, files, issuer, snippet }: Made, json: boole
   const { place, text } = snippet;
   const lacking = issuer.missing === undefined ? null : { issuers: { [issuer.name]: issuer.missing } };
   if (json) return printJson(io, { template: name, issuer: issuer.name, files, place, snippet: text, mayfly_yaml: lacking });
-  for (const file of files) say(io, `wrote ${relative(io.cwd, file) || file}`);
+  say(io, ...files.map((file) => `wrote ${relative(io.cwd, file) || file}`));
   if (lacking !== null) {
     say(io, "mayfly.yaml needs this issuer, with what is its own where example.com or zeros stand:");
-    say(io, `  issuers:\n    ${issuer.name}: ${JSON.stringify(issuer.missing)}`);
+    say(io, "  issuers:", `    ${issuer.name}: ${JSON.stringify(issuer.missing)}`);
   }
   const where = relative(io.cwd, out) || ".";
   say(io, `next: mayfly check --strict --test ${where}`);
   say(io, `and for ${place}:`);
-  print(io, text);
+  print(io, ...text.split("\n"));
 }

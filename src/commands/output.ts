@@ -59,7 +59,7 @@ export function sayFailure(io: Io, { code, message, hint, id, detail }: BrokerEr
   const [first = "", ...rest] = message.split("\n");
   io.stderr.write(`${painted(io, io.stderr, { text: "mayfly:", colour: "1;31" })} ${plain(first)}\n`);
   say(io, ...rest);
-  if (hint !== undefined) say(io, `hint: ${hint}`);
+  if (hint !== undefined) say(io, ...`hint: ${hint}`.split("\n"));
   if (id !== undefined)
     say(io, code === "internal" ? `id: ${id}, in the broker's log` : `id: ${id}, for \`mayfly explain ${id}\``);
   // Here, and not behind a socket: the one who reads it runs this very process.

@@ -7,7 +7,10 @@ import { type Asked, reason, whoFlag, whyFlag } from "./who.ts";
 
 const examples = `
 Examples:
-  $ mayfly check /etc/mayfly/templates && mayfly reload --why "shop may deploy"`;
+  $ mayfly check /etc/mayfly/templates && mayfly reload --why "shop may deploy"
+  $ mayfly reload --who deploy-bot --why "merge 4711"
+
+Both are recorded: --why is required, and so is --who where neither SUDO_USER nor USER says it, as in a service or a cron job.`;
 
 export function reloadCommand(io: Io): Command {
   return new Command("reload")

@@ -74,8 +74,8 @@ async function run(io: Io, command: readonly string[], flags: RunFlags): Promise
   await file?.write({ kind: "started" });
   try {
     const start = await startOf(io, command, flags);
-    const result = await stay(io, start, flags);
-    await file?.write(endedResult(result));
+    const { result, missing } = await stay(io, start, flags);
+    await file?.write(endedResult(result, missing));
     report(io, result);
   } catch (error) {
     const failure = fromConnectError(error);
@@ -111,17 +111,29 @@ async function startOf(io: Io, command: readonly string[], flags: RunFlags): Pro
   };
 }
 
-async function stay(io: Io, start: MessageInitShape<typeof RunStartSchema>, flags: RunFlags): Promise<RunResult> {
+async function stay(io: Io, start: MessageInitShape<typeof RunStartSchema>, flags: RunFlags): Promise<Ended> {
   using client = reach(io, BrokerService, "broker", flags);
   const cancel = new AbortController();
+  const missing: string[] = [];
+  const runner = runnerOf(io, flags, cancel);
+  const accepted: Runner["accepted"] = (run) => {
+    missing.push(...run.missing);
+    runner.accepted(run);
+  };
   try {
-    return await callRun(client, start, runnerOf(io, flags, cancel));
+    return { result: await callRun(client, start, { ...runner, accepted }), missing };
   } catch (error) {
     throw cancel.signal.aborted ? cancel.signal.reason : error;
   } finally {
     cancel.abort();
     io.stdin.destroy();
   }
+}
+
+interface Ended {
+  readonly result: RunResult;
+  /** The optional credentials that it went on without. */
+  readonly missing: readonly string[];
 }
 
 const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
@@ -201,8 +213,8 @@ function report(io: Io, { outcome, exitCode }: RunResult): void {
   }
 }
 
-/** The API's own shape, with a word in front that tells it from a failure. */
-function endedResult(result: RunResult): object {
+/** The API's own shape, with a word in front that tells it from a failure, and what the run was told at its start. */
+function endedResult(result: RunResult, missing: readonly string[]): object {
   const members = toJson(RunResultSchema, result, { alwaysEmitImplicit: true });
-  return { kind: "ended", ...(typeof members === "object" && !Array.isArray(members) ? members : {}) };
+  return { kind: "ended", ...(typeof members === "object" && !Array.isArray(members) ? members : {}), missing };
 }

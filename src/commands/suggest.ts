@@ -6,6 +6,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { BrokerError } from "../errors.ts";
 import { compileTemplates } from "../policy/language/compile.ts";
 import type { TemplateSource } from "../policy/language/document.ts";
+import { meant } from "../policy/language/nearest.ts";
 import { sourcesOf } from "../policy/language/sources.ts";
 import type { Policy, Template } from "../policy/policy.ts";
 import { policyInvalid } from "../policy/problem.ts";
@@ -103,8 +104,12 @@ function subjectOf({ policy, sources }: Site, name: string): Found {
   const source =
     sources.find(({ text }) => valueAt(text, ["template"]) === name) ??
     sources.find(({ file }) => file === policy.templates.get(name)?.file);
-  if (source === undefined)
-    throw new BrokerError("template-unknown", `no template is called ${JSON.stringify(name.slice(0, 128))}`);
+  if (source === undefined) {
+    const names = [...sources.map(({ text }) => valueAt(text, ["template"])), ...policy.templates.keys()];
+    throw new BrokerError("usage", `no template is called ${JSON.stringify(name.slice(0, 128))}`, {
+      hint: meant(name, [...new Set(names.filter((one) => typeof one === "string"))]),
+    });
+  }
   const written = valueAt(source.text, ["template"]);
   const extending = sources.filter(({ text }) => valueAt(text, ["extends"]) === written).map(({ file }) => file);
   const own = all.filter(({ file }) => file === source.file);

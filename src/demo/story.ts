@@ -114,7 +114,7 @@ async function refusals(say: Narrator, { stage, issuer }: Scene, root: AsRoot): 
   expect(denied, 120);
   say.step("Whoever may read the ledger is told the rest.");
   const id = /den-[0-9a-f]+/.exec(denied.stderr)?.[0] ?? "";
-  expect(await typed(say, `mayfly explain ${id}`, () => root(["explain", id])), 0);
+  expect(await typed(say, `mayfly explain ${id}`, () => root(["explain", id, "--config", stage.config])), 0);
 }
 
 async function typed(say: Narrator, command: string, run: () => Promise<Spoken>): Promise<Spoken> {

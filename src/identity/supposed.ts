@@ -1,6 +1,7 @@
 import type { Instant } from "../time.ts";
 import { bare } from "./bare.ts";
 import { identityOf } from "./believe.ts";
+import { readClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import { entraApplication } from "./presets/azure-devops-entra.ts";
@@ -21,6 +22,12 @@ export function supposedIdentity(claims: JsonObject, profile: Profile, now: Inst
   const matter = matterOf({ header, claims: whole, signingInput: "", compact: "" }, profile);
   for (const { name, check } of rules) if (name !== "times") check(matter, at);
   return identityOf(matter);
+}
+
+/** What a token of this issuer always says and these claims do not: the names. */
+export function lackedClaims(claims: JsonObject, profile: Profile): readonly string[] {
+  const { written } = readClaims(claims, profile);
+  return [...new Set(["sub", ...profile.required])].filter((name) => (written[name] ?? null) === null);
 }
 
 /** What a claim is that a policy test leaves out and the preset requires. No id, no branch and no event is called so. */

@@ -1,27 +1,35 @@
-import type { Duration, Instant } from "../time.ts";
+import { durationText } from "../duration-text.ts";
+import type { Instant } from "../time.ts";
+import { anyCommand } from "./decide-any.ts";
 import type { Decision, Denial, Grant, GrantedCredential, LineTrace, Observe, TemplateTrace } from "./grant.ts";
 import { type Endpoint, endpointText } from "./network.ts";
+
+/** How the rooms that policy does not know say their parts of a grant, each in one line. */
+export interface Words<D, I> {
+  delivery(delivery: D): string;
+  isolation(isolation: I): string;
+}
 
 /**
  * A decision as text, one thing a line, for those who may see what was expected: `mayfly explain`. The same as JSON is
  * `explained`.
  */
-export function explainLines<D, I>(decision: Decision<D, I>, traces: readonly TemplateTrace[] = []): readonly string[] {
-  return decision.kind === "granted" ? grantLines(decision, traces) : denialLines(decision);
+export function explainLines<D, I>(decision: Decision<D, I>, words: Words<D, I>): readonly string[] {
+  return decision.kind === "granted" ? grantLines(decision, words) : denialLines(decision);
 }
 
 /** Plain data: no secret is in a decision, and a `Secret` could not be printed anyway. */
-export function explained<D, I>(decision: Decision<D, I>, traces: readonly TemplateTrace[] = []): unknown {
+export function explained<D, I>(decision: Decision<D, I>): unknown {
   if (decision.kind === "denied") return decision;
   const { identity, observe, network, ...grant } = decision;
   const { issuer, subject, workload, job, trust } = identity;
   return {
     ...grant,
     step: grant.step ?? null,
+    command: grant.command === anyCommand ? null : grant.command,
     network: network.map(({ host, port, from }) => ({ host, port, from: from ?? null })),
     observe: observe === undefined ? null : { parts: observe.parts, until: timeText(observe.until) },
     identity: { issuer, subject, workload, job, trust },
-    trace: traces,
   };
 }
 
@@ -49,36 +57,55 @@ function lineText({ line, held, expected, found }: LineTrace, width: number): st
   return `  ${held ? "yes" : "NO "}  ${line.padEnd(width)}  wants ${expected}  found ${found}`;
 }
 
-function grantLines<D, I>(grant: Grant<D, I>, traces: readonly TemplateTrace[]): readonly string[] {
+function grantLines<D, I>(grant: Grant<D, I>, words: Words<D, I>): readonly string[] {
+  const { step, credentials, observe } = grant;
   return [
     `granted: ${grant.reason}`,
     `  policy     ${grant.policy}`,
-    `  template   ${grant.template}${grant.step === undefined ? "" : `, step ${grant.step}`}`,
-    `  command    ${grant.command.map((argument) => JSON.stringify(argument)).join(" ")}`,
+    `  template   ${grant.template}${step === undefined ? "" : `, step ${step}`}`,
+    `  command    ${commandText(grant)}`,
     `  workspace  ${grant.workspace}`,
-    ...(grant.credentials.length === 0 ? ["  no credentials"] : grant.credentials.flatMap(credentialLines)),
-    ...networkLines(grant.network, grant.observe),
-    `  sandbox    ${JSON.stringify(grant.isolation)}`,
-    ...(grant.observe === undefined ? [] : [`  observe    ${observeText(grant.observe)}`]),
-    ...traces.flatMap(traceLines),
+    ...(credentials.length === 0 ? ["  no credentials"] : credentials.flatMap((one) => credentialLines(one, words))),
+    ...networkLines(grant.network, observe),
+    `  sandbox    ${words.isolation(grant.isolation)}`,
+    ...(observe === undefined ? [] : [`  observe    ${observeText(observe)}`]),
   ];
 }
 
-function credentialLines<D>(credential: GrantedCredential<D>): readonly string[] {
+function commandText({ command, step }: Grant<unknown, unknown>): string {
+  if (command === anyCommand) return `any (the ${step === undefined ? "template" : "step"} pins none)`;
+  return command.map((argument) => JSON.stringify(argument)).join(" ");
+}
+
+function credentialLines<D>(credential: GrantedCredential<D>, words: Pick<Words<D, unknown>, "delivery">): readonly string[] {
   const { name, provider, options, ttl, deliver } = credential;
-  const delivered = deliver === undefined ? "every part under its own name" : JSON.stringify(deliver);
   return [
-    `  credential ${name} from ${provider}, for ${seconds(ttl)}`,
-    `    scope    ${JSON.stringify(options)}`,
-    `    deliver  ${delivered}`,
+    `  credential ${name} from ${provider}, for ${durationText(ttl)}`,
+    ...scopeLines(options),
+    `    deliver  ${words.delivery(deliver)}`,
     ...downLines(credential),
   ];
+}
+
+/** A provider's options, one a line. */
+function scopeLines(options: unknown): readonly string[] {
+  const parts = typeof options === "object" && options !== null ? Object.entries(options) : [];
+  const said = parts.filter(([, value]) => value !== undefined);
+  return said.map(([key, value], index) => `    ${index === 0 ? "scope" : "     "}    ${key} ${valueText(value)}`);
+}
+
+/** Bare where it can be read in one way only. */
+function valueText(value: unknown): string {
+  if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) return value;
+  const isPlainList =
+    Array.isArray(value) && value.every((item) => typeof item === "string" && /^[\x21-\x2b\x2d-\x7e]+$/.test(item));
+  return isPlainList && value.length > 0 ? value.join(", ") : JSON.stringify(value);
 }
 
 /** What becomes of the run while the provider is down; said only where it is not simply refused. */
 function downLines({ wait, optional }: Pick<GrantedCredential<unknown>, "wait" | "optional">): readonly string[] {
   if (wait === 0 && !optional) return [];
-  const waits = wait === 0 ? "" : `waits ${seconds(wait)} for its provider, then `;
+  const waits = wait === 0 ? "" : `waits ${durationText(wait)} for its provider, then `;
   return [`    if down  ${waits}${optional ? "goes on without it" : "is refused"}`];
 }
 
@@ -94,10 +121,6 @@ function networkLines(network: readonly Endpoint[], observe: Observe | undefined
 
 function observeText({ parts, until }: Observe): string {
   return `${parts.join(" and ")}: recorded and not enforced until ${timeText(until)}`;
-}
-
-function seconds(span: Duration): string {
-  return `${span / 1_000}s`;
 }
 
 function timeText(instant: Instant): string {

@@ -20,6 +20,8 @@ interface Glob {
 /** Beyond it, V8's own search in a string is no longer linear (it prepares 250 characters of what it looks for). */
 const longestGlob = 256;
 
+const longestValue = 1_024;
+
 export type PatternRead =
   | { readonly kind: "pattern"; readonly pattern: Pattern }
   | { readonly kind: "flaw"; readonly message: string };
@@ -28,6 +30,7 @@ export function readPattern(value: unknown): PatternRead {
   if (typeof value === "boolean") return { kind: "pattern", pattern: { kind: "literal", value } };
   if (typeof value === "number") return flaw("a number: ids are quoted strings, so that no digit of them is lost");
   if (typeof value !== "string") return flaw("not a value: write a string, true, false, or a list of them");
+  if (value.length > longestValue) return flaw(`longer than ${longestValue} characters, which is the most`);
   if (!value.includes("*")) return { kind: "pattern", pattern: { kind: "literal", value } };
   const open = /(?:^|[/:])\*\*$/.test(value);
   const head = open ? value.slice(0, -2) : value;

@@ -41,7 +41,10 @@ export interface Template<Delivery, Isolation> {
   readonly network: readonly Endpoint[];
   readonly isolation: IsolationByTrust<Isolation>;
   readonly observe: Observe | undefined;
-  /** The same isolation while its limits are only observed; undefined where `observe` never loosens them. */
+  /**
+   * The same isolation while its limits are only observed, but for the jobs that `by_trust` names; undefined where `observe` never loosens
+   * them.
+   */
   readonly unlimited: IsolationByTrust<Isolation> | undefined;
   /** The risks that its author took, by the rule's name, each with the reason. */
   readonly accepts: Readonly<Record<string, string>>;

@@ -33,8 +33,8 @@ export interface ProviderRoom {
 export interface IsolationRoom<Isolation> {
   /** Reads the template's `sandbox`, with its `tolerate` put in. */
   readonly schema: z.ZodType<Isolation>;
-  /** Reads the `sandbox` of a `bounds.yaml`, with its `tolerate` put in, into what it finds beyond those bounds. */
-  readonly bounds: z.ZodType<FindExcess<Isolation>["find"]>;
+  /** Reads the `sandbox` of a `bounds.yaml`, with its `tolerate` put in. */
+  readonly bounds: z.ZodType<IsolationBounds<Isolation>>;
   /** In what `inner` has more than `outer`; empty where it stays within. */
   exceeds(inner: Isolation, outer: Isolation): readonly Excess[];
   /** The same with every limit as high as this host allows: limits that are only observed. */
@@ -43,9 +43,11 @@ export interface IsolationRoom<Isolation> {
   facts(isolation: Isolation): IsolationFacts;
 }
 
-/** A method's type, so that whoever asks nothing of an isolation takes the rooms of any. */
-interface FindExcess<Isolation> {
-  find(isolation: Isolation): readonly Excess[];
+export interface IsolationBounds<Isolation> {
+  /** In what it is beyond these bounds. */
+  beyond(isolation: Isolation): readonly Excess[];
+  /** By key of `sandbox`, what a template has that leaves it out; of several bounds, what is in the list of each. */
+  readonly usual: Readonly<Record<string, readonly string[]>>;
 }
 
 /** One key of `sandbox` (or `tolerate.NAME`), and why it is too much: lower case, no full stop. */
@@ -78,6 +80,10 @@ export interface IssuerRoom {
   readonly names: readonly string[];
   /** Every claim that its tokens may have, `PREFIX*` for all that begin so; undefined where nobody can list them. */
   readonly known: readonly string[] | undefined;
+  /** Of these, one token may hold several values. */
+  readonly lists: readonly string[];
+  /** What each of its tokens has, as one text or number. */
+  readonly sent: readonly string[];
   /** What `trust` can come out as; only `unknown` where its claims prove nothing. */
   readonly trusts: readonly string[];
 }

@@ -19,6 +19,15 @@ export type WhoLine =
 
 export type ClaimLine = Exclude<WhoLine, { kind: "any" }>;
 
+/** Every decision goes through what is written here, and so does every rule of `lint/`. */
+const most = { lines: 64, alternatives: 32, values: 256 } as const;
+
+function isTooLong(lines: object, complain: Complain): boolean {
+  const tooLong = Object.keys(lines).length > most.lines;
+  if (tooLong) complain([], `${most.lines} lines at most`);
+  return tooLong;
+}
+
 type Complain = (path: readonly (string | number)[], message: string) => void;
 
 const trusts = ["protected", "branch", "pull_request", "fork"];
@@ -31,6 +40,7 @@ export const whoLinesSchema = z
   .record(z.string(), z.unknown(), "write the claims that the job's token must have")
   .transform((who, context): readonly WhoLine[] => {
     const complain: Complain = (path, message) => context.addIssue({ code: "custom", path: [...path], message });
+    if (isTooLong(who, complain)) return z.NEVER;
     const lines = Object.entries(who).flatMap(([key, value]) =>
       key === "any" ? anyLine(value, complain) : claimLines(key, value, complain),
     );
@@ -66,6 +76,10 @@ function anyLine(value: unknown, complain: Complain): readonly WhoLine[] {
     within([], "write a list of alternatives, of which one must hold as a whole");
     return [];
   }
+  if (value.length > most.alternatives) {
+    within([], `${most.alternatives} alternatives at most`);
+    return [];
+  }
   const alternatives = value.map((one: unknown, index) => alternative(one, at(within, index)));
   return [{ kind: "any", alternatives, expected: JSON.stringify(value) }];
 }
@@ -75,6 +89,7 @@ function alternative(value: unknown, complain: Complain): readonly ClaimLine[] {
     complain([], "write the claims of this alternative: an empty one would hold for everybody");
     return [];
   }
+  if (isTooLong(value, complain)) return [];
   return Object.entries(value).flatMap(([key, accepted]) => {
     if (key === "issuer") complain([key], "the issuer stands at the top of 'who', and is one for all alternatives");
     if (key === "any") complain([key], "an alternative has no alternatives of its own: write each of them out");
@@ -93,12 +108,14 @@ function notLines(value: unknown, complain: Complain): readonly ClaimLine[] {
     complain([], "write the claims and the values that they must not have");
     return [];
   }
+  if (isTooLong(value, complain)) return [];
   return Object.entries(value).map(([claim, accepted]) => lineOf("not", claim, { value: accepted, complain }));
 }
 
 function absentLines(value: unknown, complain: Complain): readonly ClaimLine[] {
   const claims: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (claims.length === 0) complain([], "name the claims that the token must not have");
+  if (isTooLong(claims, complain)) return [];
   return claims.flatMap((claim, index) => {
     const path = Array.isArray(value) ? [index] : [];
     const flaw = typeof claim === "string" ? nameFlaw(claim) : "name a claim that the token must not have";
@@ -117,7 +134,8 @@ function lineOf(
   if (flaw !== undefined) complain([claim], flaw);
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (values.length === 0) complain([claim], "an empty list accepts nothing");
-  const patterns = values.flatMap((item, index) => {
+  if (values.length > most.values) complain([claim], `${most.values} values at most`);
+  const patterns = values.slice(0, most.values).flatMap((item, index) => {
     const path = Array.isArray(value) ? [claim, index] : [claim];
     const read = readPattern(item);
     const message = read.kind === "flaw" ? read.message : wordFlaw(claim, item);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { duration } from "../duration.ts";
 import { durationText } from "../duration-text.ts";
-import type { Excess } from "../policy/rooms.ts";
+import type { Excess, IsolationBounds } from "../policy/rooms.ts";
 import { bytes, bytesText } from "./bytes.ts";
 import { named } from "./environment.ts";
 import { passNames, runtimeNames, tolerable } from "./isolation.ts";
@@ -42,9 +42,11 @@ export const boundsSchema = z
   })
   .prefault({})
   .transform(
-    ({ env, ...rest }) =>
-      (isolation: Isolation) =>
-        beyond(isolation, bounds({ ...rest, pass: env.pass })),
+    ({ env, ...rest }): IsolationBounds<Isolation> => ({
+      beyond: (isolation) => beyond(isolation, bounds({ ...rest, pass: env.pass })),
+      // Left out, it would be whichever the host has chosen, and that may be any.
+      usual: rest.runtimes === undefined ? {} : { runtimes: rest.runtimes },
+    }),
   );
 
 type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
@@ -94,7 +96,7 @@ function admits(pattern: string, image: string | undefined): boolean {
   return name.startsWith(beginning) && !name.slice(beginning.length).includes("/");
 }
 
-/** Whichever the host has chosen may be any, so that a template within such bounds names its own. */
+/** Whichever the host has chosen may be any. */
 function runtimesBeyond(asked: readonly string[] | undefined, most: readonly string[] | undefined): readonly Excess[] {
   if (most === undefined) return [];
   if (asked === undefined) return [{ key: "runtimes", message: `left out, any may run it; name some of ${listed(most)}` }];

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { duration } from "../duration.ts";
-import { bytes } from "./bytes.ts";
+import { durationText } from "../duration-text.ts";
+import { bytes, bytesText } from "./bytes.ts";
 import type { Isolation } from "./sandbox.ts";
 
 /**
@@ -51,3 +52,17 @@ export const isolationSchema = z
     const reasons = Object.fromEntries(Object.entries(tolerate).filter((entry) => entry[1] !== undefined));
     return { ...limits, environment: env, tolerate: reasons, image: root, runtimes };
   });
+
+/** For a person, in one line and in a template's own units. */
+export function isolationText({ memory, cpus, pids, timeout, environment, tolerate, image, runtimes }: Isolation): string {
+  return [
+    `memory ${bytesText(memory)}`,
+    cpus === 1 ? "1 cpu" : `${cpus} cpus`,
+    `${pids} processes`,
+    durationText(timeout),
+    `passes ${environment.pass.join(", ") || "no variable"}`,
+    ...(image === undefined ? [] : [`image ${image}`]),
+    ...(runtimes === undefined ? [] : [`by ${runtimes.join(" or ")}`]),
+    ...Object.entries(tolerate).map(([name, why]) => `tolerates ${name}: ${why}`),
+  ].join(", ");
+}

@@ -26,6 +26,8 @@ export class EchoBroker implements Broker {
         hint: "ask the owner of the template",
         detail: "expected main",
         id: "denial-1",
+        // As it was before it was on record.
+        cause: new BrokerError("claim-mismatch", "the claim ref is refs/heads/x"),
       });
     if (token === "crash") throw new Error("an inner text with a secret in it");
     const names = { run: "run-1", session: "session-1" };

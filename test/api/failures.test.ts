@@ -39,10 +39,9 @@ describe("a failure", () => {
       });
       expect(JSON.stringify(refused)).not.toContain("expected main");
     }
-    expect(open.logged).toMatchObject([
-      { level: "info", fields: { call: "Run", code: "claim-mismatch", detail: "expected main" } },
-      {},
-    ]);
+    const fields = { call: "Run", code: "claim-mismatch", id: "denial-1", detail: "expected main", err: undefined };
+    expect(open.logged[0]).toEqual({ level: "info", fields, message: "the claim ref is refs/heads/x" });
+    expect(open.logged).toHaveLength(2);
   });
 
   test("that nobody foresaw is hidden from the caller and logged under the id that the caller is given", async () => {

@@ -152,7 +152,7 @@ describe("a policy test that does not hold", () => {
   test.each(bad)("%s says what was expected and what was found, and fails", async (_, rest, found) => {
     const { lines, exit } = await tested(`  - { it: does not hold, ${rest} }\n`);
     expect(lines[0]).toContain(`deploy.test.yaml:6: does not hold: ${found}`);
-    expect([exit, lines]).toEqual([124, expect.arrayContaining(["1 test, 0 passed, 1 failed"])]);
+    expect([exit, lines]).toEqual([1, expect.arrayContaining(["1 test, 0 passed, 1 failed"])]);
   });
 
   test("shows the lines of the template, up to the one that failed", async () => {
@@ -168,6 +168,46 @@ describe("a policy test that does not hold", () => {
   });
 });
 
+describe("a policy test and what it could be mistaken in", () => {
+  const named = (name: string) => deploy.replaceAll("db:", `${name}:`).replaceAll("[db]", `[${name}]`);
+
+  test("a credential that is called none is one", async () => {
+    put("deploy.yaml", named("none"));
+    const { lines } = await tested("  - { it: x, step: migrate, expect: { granted: deploy, credentials: [] } }\n");
+    expect(lines[0]).toContain('credentials: expected none, found "none"');
+    expect(lines).toContain("1 test, 0 passed, 1 failed");
+    const there = "  - { it: x, step: migrate, expect: { granted: deploy, credentials: [none] } }\n";
+    expect((await tested(there)).lines).toEqual(["1 test, 1 passed, 0 failed"]);
+  });
+
+  test("an address stands as the template has it", async () => {
+    put(
+      "deploy.yaml",
+      deploy.replace("credentials: [db],", 'credentials: [db], network: ["[2001:db8::7]:22", db.example.com],'),
+    );
+    const network = (list: string) => `  - { it: x, step: migrate, expect: { granted: deploy, network: ${list} } }\n`;
+    const good = await tested(network('["db.example.com:443", "[2001:db8::7]:22"]'));
+    expect(good.lines).toEqual(["1 test, 1 passed, 0 failed"]);
+    const { lines } = await tested(network('["[2001:db8::8]:22"]'));
+    expect(lines[0]).toContain("network: expected [2001:db8::8]:22, found [2001:db8::7]:22, db.example.com:443");
+  });
+
+  test("a claim that no token has is a problem of the test, with what was meant", async () => {
+    const { lines, exit } = await tested("  - { it: x, claims: { enviroment: x }, expect: { denied: claim-mismatch } }\n");
+    expect([exit > 0, lines[0]]).toEqual([
+      true,
+      "deploy.test.yaml:6: tests.0.claims.enviroment: no token of this issuer has such a claim; did you mean environment?",
+    ]);
+  });
+
+  test("hours are among the lines that show why", async () => {
+    put("deploy.yaml", deploy.replace("who:", 'when: { days: mon-fri, hours: "07:00-19:00", zone: UTC }\nwho:'));
+    const { lines } = await tested('  - { it: x, at: "2026-11-22T10:00:00Z", step: ship, expect: { granted: deploy } }\n');
+    expect(lines.slice(1, 2)).toEqual(["  template deploy: matches, but not at this time"]);
+    expect(lines.join("\n")).toMatch(/NO {3}when +wants mon,tue,wed,thu,fri 07:00-19:00 UTC {2}found sun 10:00 UTC/);
+  });
+});
+
 describe("the run of all tests", () => {
   test("of a template with hours fails where a test does not say when it asks", async () => {
     put("deploy.yaml", deploy.replace("who:", 'when: { days: mon-fri, hours: "07:00-19:00", zone: UTC }\nwho:'));
@@ -178,7 +218,7 @@ describe("the run of all tests", () => {
       "  - { it: is asked, claims: { environment: production }, step: ship, expect: { granted: deploy } }\n",
     );
     expect([exit, lines.join("\n")]).toEqual([
-      124,
+      1,
       expect.stringContaining("is asked: at: expected a time, since the template has hours (`when`), found none"),
     ]);
   });
@@ -190,7 +230,7 @@ describe("the run of all tests", () => {
 
   test("is a failure where there is none: nothing was shown", async () => {
     const { stdout, stderr, exit } = await check();
-    expect([exit, stdout]).toEqual([124, expect.stringContaining("\n0 tests, 0 passed, 0 failed\n")]);
+    expect([exit, stdout]).toEqual([1, expect.stringContaining("\n0 tests, 0 passed, 0 failed\n")]);
     expect(stderr).toContain("hint: write NAME.test.yaml beside NAME.yaml");
   });
 
@@ -205,7 +245,7 @@ describe("the run of all tests", () => {
     put("shop/gone.test.yaml", head);
     put(".schema/x.test.yaml", "not read");
     const { stdout, exit } = await check();
-    expect(exit).toBe(124);
+    expect(exit).toBe(1);
     expect(stdout).toContain("shop/gone.test.yaml: stands beside no template; call it as its template is");
     expect(stdout).toContain("1 test, 1 passed, 0 failed\n");
   });
@@ -217,7 +257,7 @@ describe("the run of all tests", () => {
     );
     put("other.test.yaml", "tests: []");
     const { stdout, exit } = await check("--json");
-    expect(exit).toBe(124);
+    expect(exit).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
       ok: false,
       tests: 2,
@@ -246,7 +286,7 @@ describe("the run of all tests", () => {
     put("deploy.test.yaml", `${head}  - { it: x, expect: { granted: deploy } }\n`);
     for (const flags of [[], ["--json"]]) {
       const { stdout, exit } = await check(...flags);
-      expect([exit, stdout]).toEqual([124, expect.stringContaining("mayfly.yaml has no issuer nobody")]);
+      expect([exit, stdout]).toEqual([1, expect.stringContaining("mayfly.yaml has no issuer nobody")]);
     }
   });
 

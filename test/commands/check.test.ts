@@ -66,6 +66,17 @@ async function check(...args: readonly string[]): Promise<Ran> {
 }
 
 describe("mayfly check", () => {
+  test("says a file's name and a key in one line, whatever they are", async () => {
+    const name = "x\n::error file=a::\u001B[2J.yaml";
+    await mkdir(join(folder, "hostile"), { recursive: true, mode: 0o755 });
+    await writeFile(join(folder, "hostile", name), `version: 1\n"k\\e[31m\\n::set-env::": 1\n`, { mode: 0o644 });
+    await writeFile(join(folder, "hostile/deploy.yaml"), `${good}"k\\e[31m\\n::set-env::": 1\n`, { mode: 0o644 });
+    const { stdout, stderr } = await check("hostile");
+    expect(stdout).toContain("x\\u{a}::error file=a::\\u{1b}[2J.yaml");
+    expect(stdout).toContain("k\\u{1b}[31m\\u{a}::set-env::");
+    expect(`${stdout}${stderr}`).not.toMatch(/^::|(?!\n)\p{Cc}/mu);
+  });
+
   test("says of good templates how many there are and which policy they make", async () => {
     expect(await check("good")).toMatchObject({
       exit: 0,
@@ -82,7 +93,7 @@ describe("mayfly check", () => {
 
   test("lists each problem of what does not load with its place, its fix and its rule, file by file", async () => {
     const { stdout, stderr, exit } = await check("wrong");
-    expect(exit).toBe(124);
+    expect(exit).toBe(1);
     expect(stdout).toMatch(
       /^a\.yaml:7: who\.repository_id: a number: .*; write it in quotes: "7" \[error: invalid\]\n\nb\/other\.yaml:10: .*gone.*\n$/,
     );
@@ -98,7 +109,7 @@ describe("mayfly check", () => {
 
   test("refuses a risk that nobody accepts, and takes one that somebody does", async () => {
     const { stdout, stderr, exit } = await check("risky");
-    expect(exit).toBe(124);
+    expect(exit).toBe(1);
     expect(stdout).toBe(
       [
         "deploy.yaml:5: who: no line asks for trust; add `trust: protected` to who [risk: trust-missing]",
@@ -115,7 +126,7 @@ describe("mayfly check", () => {
     expect(advised.stdout).toMatch(
       /^deploy\.yaml:2: no owner; .* \[advice: no-owner\]\ndeploy\.yaml:11: steps\.ship: .*\n1 template in /,
     );
-    expect(await check("advised", "--strict")).toMatchObject({ exit: 124, stdout: advised.stdout });
+    expect(await check("advised", "--strict")).toMatchObject({ exit: 1, stdout: advised.stdout });
     expect(JSON.parse((await check("advised", "--json", "--strict")).stdout)).toMatchObject({
       ok: false,
       templates: ["deploy"],
@@ -133,7 +144,12 @@ describe("mayfly check", () => {
   });
 
   test("says which folder or configuration is not there", async () => {
-    expect(await check("nowhere")).toMatchObject({ exit: 124, stdout: expect.stringContaining("nowhere") });
+    for (const folder of ["nowhere", "mayfly.yaml"])
+      expect(await check(folder)).toMatchObject({
+        exit: 124,
+        stdout: "",
+        stderr: expect.stringContaining(`/${folder} is no folder that can be read\n`),
+      });
     expect(await check("good", "--config", "nowhere.yaml")).toMatchObject({
       exit: 124,
       stdout: "",
@@ -155,7 +171,7 @@ describe("mayfly check", () => {
   test("runs the tests beside the templates too, and only where these load", async () => {
     const { stdout, exit } = await check("good", "--test");
     expect([exit, stdout]).toEqual([0, expect.stringMatching(/^1 template in [\s\S]*1 test, 1 passed, 0 failed/)]);
-    expect(await check("wrong", "--test")).toMatchObject({ exit: 124, stdout: expect.stringMatching(/^a\.yaml:7: /) });
+    expect(await check("wrong", "--test")).toMatchObject({ exit: 1, stdout: expect.stringMatching(/^a\.yaml:7: /) });
     expect(JSON.parse((await check("good", "--test", "--json")).stdout)).toMatchObject({ ok: true });
   });
 
@@ -217,7 +233,7 @@ const sarif = z.strictObject({
 describe("mayfly check --sarif", () => {
   test("is SARIF with every rule, each result naming one of them and a place below the checkout", async () => {
     const { stdout, exit } = await check("risky", "--sarif");
-    expect(exit).toBe(124);
+    expect(exit).toBe(1);
     const [run] = sarif.parse(JSON.parse(stdout)).runs;
     expect(run?.tool.driver.rules.map(({ id }) => id)).toEqual(["invalid", ...rules.map(({ name }) => name)]);
     for (const { ruleId, ruleIndex } of run?.results ?? []) expect(run?.tool.driver.rules[ruleIndex]?.id).toBe(ruleId);
@@ -252,6 +268,5 @@ describe("mayfly check --sarif", () => {
       ["rw-beside-pinned", "note"],
     ]);
     expect(await levels("good")).toEqual([]);
-    expect(await levels("nowhere")).toEqual([["invalid", "error"]]);
   });
 });

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { mayfly, type Ran } from "./shell.ts";
@@ -123,6 +123,19 @@ sandbox:
     expect(stdout).not.toContain("from base");
   });
 
+  test("says a set's revision in one line, whatever it is", async () => {
+    const elsewhere = join(folder, "../", `${basename(folder)}-revision`);
+    mkdirSync(elsewhere);
+    writeFileSync(
+      join(elsewhere, "node.set.yaml"),
+      'version: 1\nset: node\nrevision: "1\\e[2J\\nowner: x"\nhosts: [git.example.com]\n',
+    );
+    writeFileSync(join(elsewhere, "plain.yaml"), `${tree["plain.yaml"]}network: ["set:node"]\n`);
+    const { stdout, stderr } = await expand("plain", "--templates", elsewhere);
+    rmSync(elsewhere, { recursive: true });
+    expect(`${stdout}${stderr}`).not.toMatch(/(?!\n)\p{Cc}|^\s*owner: x/mu);
+  });
+
   const unknown: readonly (readonly [string, string, string, string])[] = [
     ["a name that is none", "shop/relase", 'mayfly: no template is called "shop/relase"', "hint: did you mean shop/release?"],
     [
@@ -134,7 +147,7 @@ sandbox:
   ];
   test.each(unknown)("%s is refused, with what was meant", async (_, name, message, hint) => {
     const { stdout, stderr, exit } = await expand(name);
-    expect([stdout, exit]).toEqual(["", 120]);
+    expect([stdout, exit]).toEqual(["", 124]);
     expect(stderr).toContain(message);
     expect(stderr).toContain(hint);
   });

@@ -117,8 +117,12 @@ describe("explain --token-file", () => {
       "what its job would be given:",
       "  template   deploy, step ship",
       "  workspace  read-only",
-      "  credential cert from own, for 300s",
+      "  credential cert from own, for 5m",
       "  template   deploy, step look",
+      "  command    any (the step pins none)",
+      "    scope    kind x509",
+      "    deliver  every part under its own name",
+      "  sandbox    memory 2GiB, 2 cpus, 512 processes, 30m, passes CI",
       "  no credentials",
       "template deploy: matches",
       "template other: does not match",
@@ -127,6 +131,7 @@ describe("explain --token-file", () => {
     ])
       expect(stdout).toContain(`${line}\n`);
     expect(stdout).toMatch(/\n {2}replay {4}jti:[^ ]+ {2}\(whether it is spent already, the broker knows\)\n/);
+    expect(stdout).toMatch(/\n {2}label {5}exp \d{10} \(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\)\n/);
     expectNothingOf(token, stdout, stderr);
   });
 
@@ -238,6 +243,46 @@ describe("explain --token-file", () => {
     expect(stdout).toMatch(/\n {2}unchecked {2}signature /);
     expect(stdout).toContain("what is believed, if the signature is good:");
     expect(issuer.asked).toEqual(asked);
+  });
+
+  test("without templates says what is believed, and that none was tried", async () => {
+    const moved = {
+      cwd: folder,
+      env: { MAYFLY_CONFIG: join(folder, "mayfly.yaml"), MAYFLY_TEMPLATES: join(folder, "nowhere") },
+    };
+    await writeFile(join(folder, "token"), good());
+    const { stdout, stderr, exit } = await mayfly(["explain", "--token-file", "token"], moved);
+    expect([stderr, exit]).toEqual(["", 0]);
+    expect(stdout).toMatch(
+      /^accepted: [^]*\n {2}workload {2}github:456789 [^]*\nno template was tried: there are none, for want of \/.*\/nowhere\n$/,
+    );
+    const json = await mayfly(["explain", "--token-file", "token", "--json"], moved);
+    expect(JSON.parse(json.stdout)).toMatchObject({ decisions: [], untried: expect.stringContaining("nowhere") });
+    await writeFile(join(folder, "token"), good({ aud: "other" }));
+    expect(await mayfly(["explain", "--token-file", "token"], moved)).toMatchObject({ exit: 120 });
+  });
+
+  test("with templates that do not load says first what is believed, and fails by them", async () => {
+    for (const broken of ["broken", "missing"]) {
+      if (broken === "broken") await mkdir(join(folder, broken), { mode: 0o700 });
+      if (broken === "broken") await writeFile(join(folder, broken, "deploy.yaml"), deploy.replace('"456789"', "456789"));
+      const { stdout, stderr, exit } = await explain(good(), "--templates", broken);
+      expect(exit).toBe(124);
+      expect(stdout).toMatch(/^accepted: [^]*\nno template was tried: they do not load\n$/);
+      expect(stderr).toMatch(/^mayfly: 1 problem in the templates:\n/);
+    }
+  });
+
+  test("asks about hours at the time of --at, and about the token now", async () => {
+    await mkdir(join(folder, "timed"), { mode: 0o700 });
+    const when = 'when: { days: mon-fri, hours: "07:00-19:00", zone: UTC }\n';
+    await writeFile(join(folder, "timed", "deploy.yaml"), deploy.replace("who:", `${when}who:`));
+    const at = (time: string) => explain(good(), "--templates", "timed", "--step", "ship", "--at", time);
+    expect(await at("2026-11-23T10:00:00Z")).toMatchObject({ exit: 0, stdout: expect.stringMatching(/^accepted: .*/) });
+    expect(await at("2026-11-22T10:00:00Z")).toMatchObject({
+      exit: 120,
+      stdout: expect.stringContaining("template deploy: matches, but not at this time\n"),
+    });
   });
 
   test("with --json is all of that as data", async () => {

@@ -54,8 +54,9 @@ const ids: Readonly<Record<Exclude<PresetName, "generic">, string>> = {
 };
 
 /** What `init` says is to be run next, run. */
-async function checked(out: string): Promise<{ readonly said: string; readonly exit: number }> {
-  const { stdout, stderr, exit } = await mayfly(["check", "--strict", "--test", out, "--config", config]);
+async function checked(out: string, now?: number): Promise<{ readonly said: string; readonly exit: number }> {
+  const at = now === undefined ? {} : { now };
+  const { stdout, stderr, exit } = await mayfly(["check", "--strict", "--test", out, "--config", config], at);
   return { said: `${stdout}${stderr}`, exit };
 }
 
@@ -177,10 +178,12 @@ describe("mayfly init", () => {
     const file = join(out, "shop.yaml");
     const written = readFileSync(file, "utf8");
     writeFileSync(file, written.replaceAll(/^# (when|credentials|steps)/gm, "$1").replaceAll(/^# {3}(first|deploy)/gm, "  $1"));
-    const { stdout, exit } = await mayfly(["check", "--strict", out, "--config", config]);
-    expect([stdout, exit]).toEqual([expect.stringMatching(/^1 template in /), 0]);
-    // And the tests notice, whatever the hour is.
-    expect((await checked(out)).said).toContain("at: expected a time, since the template has hours");
+    // The hints have hours: whether the day is one of them must not matter, neither here nor to the tests, which ask for a time.
+    const [monday, sunday] = [Date.UTC(2026, 5, 1, 10), Date.UTC(2026, 5, 7, 3)];
+    const said = await Promise.all([monday, sunday].map((now) => checked(out, now)));
+    expect(said[0]).toEqual(said[1]);
+    expect(said[0]?.said).toMatch(/^1 template in .*\n/);
+    expect(said[0]?.said).toContain("at: expected a time, since the template has hours");
   });
 
   test("writes over nothing, unless it is told to", async () => {
@@ -206,7 +209,7 @@ describe("mayfly init", () => {
     expect((await checked(out)).exit).toBe(0);
     // The control: a folder that others can write to is one that check refuses.
     chmodSync(out, 0o777);
-    expect((await checked(out)).exit).toBe(124);
+    expect((await checked(out)).exit).toBe(1);
   });
 });
 
@@ -270,6 +273,12 @@ describe("mayfly init with a token", () => {
       { iss: "https://ci.example.org" },
       "mayfly: the identity token comes from an issuer that is not",
       120,
+    ],
+    [
+      "one whose environment a template would read as a pattern",
+      { environment: "*" },
+      'mayfly: environment is "*", which a template cannot name',
+      124,
     ],
     ["one without the ids", { repository_id: undefined }, "mayfly: the identity token lacks a claim", 120],
   ];

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,5 +67,15 @@ describe("run", () => {
       stderr: "mayfly: this run goes on without cache, db: what would give them is down\n",
       exit: 0,
     });
+  });
+
+  test("says so in its result too, and of a run that has all that there is none", async () => {
+    for (const [token, missing] of [
+      ["missing", ["cache", "db"]],
+      ["fresh", []],
+    ] as const) {
+      await here("--token", token, "--result", "r.json", "--", "true");
+      expect(JSON.parse(await readFile(join(folder, "r.json"), "utf8"))).toMatchObject({ kind: "ended", missing });
+    }
   });
 });

@@ -26,28 +26,10 @@ providers:
 sandbox: {}
 `;
 
-const deploy = `version: 1
-template: deploy
-who:
-  issuer: ci
-  project_id: "7"
-  ref: refs/heads/main
-credentials:
-  cert: { provider: own, kind: x509, ttl: 5m }
-steps:
-  ship: { credentials: [cert], run: [./deploy.sh] }
-  look: { credentials: [] }
-`;
-
-const claims = { iss: "https://ci.example", sub: "p7", project_id: "7", job_id: "1", ref: "refs/heads/main" };
-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-offline-"));
-  for (const name of ["good", "state"]) await mkdir(join(folder, name), { mode: 0o700 });
+  await mkdir(join(folder, "state"), { mode: 0o700 });
   await writeFile(join(folder, "mayfly.yaml"), config(join(folder, "state")));
-  await writeFile(join(folder, "good", "deploy.yaml"), deploy);
-  await writeFile(join(folder, "claims.json"), JSON.stringify(claims));
-  await writeFile(join(folder, "branch.json"), JSON.stringify({ ...claims, ref: "refs/heads/x" }));
 });
 
 afterAll(() => rm(folder, { recursive: true }));
@@ -55,55 +37,9 @@ afterAll(() => rm(folder, { recursive: true }));
 async function here(...args: readonly string[]) {
   return mayfly(args, {
     cwd: folder,
-    env: { MAYFLY_CONFIG: join(folder, "mayfly.yaml"), MAYFLY_TEMPLATES: join(folder, "good") },
+    env: { MAYFLY_CONFIG: join(folder, "mayfly.yaml") },
   });
 }
-
-describe("explain --claims", () => {
-  test("tells what a job would be given, and which lines held", async () => {
-    const { stdout, exit } = await here("explain", "--claims", "claims.json", "--step", "ship");
-    expect(exit).toBe(0);
-    expect(stdout).toMatch(/^granted: template deploy matched on issuer, project_id, ref\n/);
-    expect(stdout).toContain('command    "./deploy.sh"');
-    expect(stdout).toContain("credential cert from own, for 300s");
-  });
-
-  test("needs no command where the step pins none, and refuses another than the pinned one", async () => {
-    expect(await here("explain", "--claims", "claims.json", "--step", "look")).toMatchObject({ exit: 0 });
-    expect(await here("explain", "--claims", "claims.json", "--step", "ship", "--", "sh")).toMatchObject({
-      exit: 120,
-      stdout: expect.stringContaining("step-command"),
-    });
-  });
-
-  test("tells which line did not hold and what it wants, and exits as the run would", async () => {
-    const { stdout, exit } = await here("explain", "--claims", "branch.json", "--template", "deploy", "--step", "ship");
-    expect(exit).toBe(120);
-    expect(stdout).toMatch(/NO {3}ref {9}wants .*refs\/heads\/main.* found .*refs\/heads\/x/);
-    expect(JSON.parse((await here("explain", "--claims", "branch.json", "--json")).stdout)).toMatchObject({
-      kind: "denied",
-      code: "no-match",
-    });
-  });
-
-  const wrong: readonly (readonly [string, string, string])[] = [
-    ["what is not JSON", "no json", "does not hold claims"],
-    ["what names a member twice", '{"iss":"https://ci.example","iss":"x"}', "does not hold claims"],
-    ["a list", "[]", "does not hold a JSON object"],
-    [
-      "an issuer that is not configured",
-      '{"iss":"https://evil.example"}',
-      "mayfly.yaml has no issuer whose url is the claims' `iss`",
-    ],
-  ];
-  test.each(wrong)("of %s says so", async (_, content, message) => {
-    await writeFile(join(folder, "wrong.json"), content);
-    const { stdout, stderr, exit } = await here("explain", "--claims", "wrong.json");
-    expect(stdout).toBe("");
-    expect(exit).toBeGreaterThanOrEqual(120);
-    expect(stderr).toContain(message);
-  });
-});
 
 describe("keys show", () => {
   test("before the broker has ever started says when keys are made, and makes none", async () => {

@@ -1,3 +1,5 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Event } from "../../src/ledger/entry.ts";
 import { day } from "../../src/time.ts";
@@ -32,6 +34,12 @@ who: { environment: production }
 steps: { ship: { credentials: [cert] } }
 `;
 
+/** What a run says of itself where the host can tell. */
+const told = {
+  peakMemory: 100 * 2 ** 20,
+  reaches: [{ host: "db.example.com", port: 5432, allowed: true }],
+} as const;
+
 let site: Site;
 let old: string;
 let now: string;
@@ -61,8 +69,8 @@ beforeAll(async () => {
   await site.run({ run: "run-early", policy: old, session: "ses-long" });
   clock.advance(20 * day);
   now = await site.inForce("now", { "deploy.yaml": deploy, "other.yaml": other, "idle.yaml": idle, "child.yaml": child });
-  await site.run({ run: "run-late", policy: now, session: "ses-long", asked: "deploy" });
-  await site.run({ run: "run-look", policy: now, step: "look", claims: { run_id: "8" } });
+  await site.run({ run: "run-late", policy: now, session: "ses-long", asked: "deploy", ...told });
+  await site.run({ run: "run-look", policy: now, step: "look", claims: { run_id: "8" }, ...told });
   await door.ledger.append([
     denied("den-branch"),
     denied("den-stranger", {
@@ -106,7 +114,7 @@ describe("explain ID", () => {
       "decided again by the same policy:",
       "granted: template deploy matched on issuer, repository_id, ref, trust",
       '  command    "./ship.sh"',
-      "  credential cert from own, for 600s",
+      "  credential cert from own, for 10m",
       "  network    db.example.com:5432 (from credentials)",
       "             old.example.com:443",
       "template deploy: matches",
@@ -118,8 +126,8 @@ describe("explain ID", () => {
   });
 
   test("of a run without a pinned command says that commands are not recorded", async () => {
-    expect((await site.here("explain", "run-look")).stdout).toContain(
-      "commands are not recorded: COMMAND stands for what was run\n",
+    expect((await site.here("explain", "run-look")).stdout).toMatch(
+      /\n {2}command {4}any \(the step pins none\)\n[^]*\ncommands are not recorded: which one it was cannot be told\n/,
     );
   });
 
@@ -134,7 +142,8 @@ describe("explain ID", () => {
   test("of an observation shows the last word's decision", async () => {
     const { stdout } = await site.here("explain", "obs-1");
     expect(stdout).toContain("observed, nothing was given: template deploy matched\n");
-    expect(stdout).toContain("  last word  decision-7\n");
+    expect(stdout).toContain("  last word  allowed  (decision-7)\n");
+    expect(stdout).toContain("\nthe templates alone would give:\ngranted: ");
   });
 
   test("of a denial without an identity shows what there is", async () => {
@@ -151,6 +160,7 @@ describe("explain ID", () => {
       asRecorded: true,
       decision: { kind: "granted", policy: now },
     });
+    expect((await site.here("explain", "den-busy")).stdout).toContain("\nthe templates alone would give:\ngranted: ");
   });
 
   test("of what comes out otherwise today says so", async () => {
@@ -225,13 +235,22 @@ describe("check --replay", () => {
       "newly-denied: step-unknown (2)",
       "narrowed: network old.example.com:443 (3)",
     ]);
-    expect((await replay("30d", "next")).stdout).toMatch(/^NEWLY ALLOWED:\n {2}1 request of github:42, template deploy: /);
+    expect((await replay("30d", "next")).stdout).toMatch(
+      /^NEWLY ALLOWED:\n {2}1 request of github:42, template deploy, step ship: /,
+    );
   });
 
-  test("finds the session of a run that began before the span, and counts what only the record tells", async () => {
-    const { stdout } = await replay("60d", "now", "--json");
+  test("finds the session of a run that began before the span, and holds the merge up for what only the record tells", async () => {
+    const { stdout, stderr, exit } = await replay("60d", "now", "--json");
+    expect([stderr, exit]).toEqual([
+      "mayfly: 1 request of the last 60d cannot be compared, so this does not show that nothing would change\n",
+      1,
+    ]);
     expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
       requests: 7,
+      unchanged: 6,
+      cannotTell: 1,
       onlyRecorded: 1,
       withoutClaims: 0,
       notCompiled: { [old]: expect.stringContaining("gone") },
@@ -239,11 +258,34 @@ describe("check --replay", () => {
     });
   });
 
+  test("does not call a widening unchanged that comes with a provider's new name", async () => {
+    await site.write("renamed", { "deploy.yaml": deploy.replace("provider: own", "provider: ours").replace("10m", "15m") });
+    await writeFile(
+      join(site.folder, "renamed.yaml"),
+      (await readFile(join(site.folder, "mayfly.yaml"), "utf8")).replace("  own:", "  ours:"),
+    );
+    const { stdout, stderr, exit } = await replay("30d", "renamed", "--config", "renamed.yaml");
+    expect([exit, stderr]).toEqual([1, expect.stringContaining("cannot be compared, so this does not show")]);
+    expect(stdout).toContain("CANNOT TELL:\n");
+    expect(stdout).toContain(": what it was given, since its own policy does not compile any more\n");
+    expect(stdout).toMatch(/policy [0-9a-f]{12}: [a-z]+\.yaml:6: credentials\.cert\.provider: /);
+    expect(stdout).toMatch(/: 1 unchanged\n/);
+  });
+
   test.each([
     ["a span that is none", ["soon", "now"], "is no span of time"],
-    ["templates that do not load", ["30d", "old"], "in the templates:"],
+    ["a folder that is none", ["30d", "nowhere"], "nowhere is no folder"],
+    ["tests as well", ["30d", "now", "--test"], "cannot be used with"],
   ])("of %s says so, with 124", async (_, args, message) => {
     expect(await replay(...args)).toMatchObject({ stdout: "", exit: 124, stderr: expect.stringContaining(message) });
+  });
+
+  test("of templates that do not load lists what is wrong with them, and exits with 1", async () => {
+    expect(await replay("30d", "old")).toMatchObject({ exit: 1, stdout: expect.stringMatching(/^deploy\.yaml:6: .*gone/m) });
+    expect(JSON.parse((await replay("30d", "old", "--json")).stdout)).toMatchObject({
+      ok: false,
+      problems: expect.arrayContaining([expect.objectContaining({ file: "deploy.yaml", line: 6 })]),
+    });
   });
 });
 
@@ -261,8 +303,7 @@ describe("suggest", () => {
         run: `run-s${index}`,
         policy: now,
         takes: 120_000,
-        peakMemory: 100 * 2 ** 20,
-        reaches: [{ host: "db.example.com", port: 5432, allowed: true }],
+        ...told,
       });
     await site.run({ run: "run-fork", policy: now, trust: "fork", takes: 1_000_000 });
     await site.run({ run: "run-failed", policy: now, exitCode: 1, takes: 1_000_000 });
@@ -272,8 +313,8 @@ describe("suggest", () => {
       "left out: 1 failed, 1 untrusted",
       "  credentials.cert.ttl: 10m -> 3m  (13 runs, longest 2m00s (run-s11))",
       "  sandbox.timeout: 30m -> 3m  (14 runs, longest 2m00s (run-s11))",
-      "  sandbox.memory: 2GiB -> 256MiB  (12 runs, at most 100MiB (run-s11))",
-      "  steps.ship.network: credentials, old.example.com -> credentials  (13 runs, reached db.example.com:5432 (12))",
+      "  sandbox.memory: 2GiB -> 256MiB  (14 runs, at most 100MiB (run-s11))",
+      "  steps.ship.network: credentials, old.example.com -> credentials  (13 runs, reached db.example.com:5432 (13))",
       "  who.event: (of 14 runs: push (14))",
       "the actions of a cloud's policy are not looked at",
       "the narrower template compiles, and was decided again for all 14 runs: each is granted as before",
@@ -301,11 +342,38 @@ describe("suggest", () => {
     expect(JSON.parse(stdout)).toMatchObject({ counted: 0, leftOut: { contained: 16 }, enough: false, points: [], diff: "" });
   });
 
-  test("of no template is template-unknown", async () => {
-    expect(await site.here("suggest", "nope")).toMatchObject({
+  test("of a name that is none says which was meant", async () => {
+    expect(await site.here("suggest", "deplot")).toMatchObject({
       stdout: "",
-      exit: 120,
-      stderr: expect.stringContaining("no template is called"),
+      exit: 124,
+      stderr: 'mayfly: no template is called "deplot"\nhint: did you mean deploy?\n',
     });
+  });
+});
+
+describe("what a job chose", () => {
+  test("reaches a terminal as one line that does nothing there, in a table as in an account", async () => {
+    const hostile = "x\u001B[2J\n::error::\u202Egone";
+    await site.door.ledger.append([
+      denied("den-hostile", {
+        code: "template-unknown",
+        message: `no template is called ${JSON.stringify(hostile)}`,
+        workload: `github:${hostile}`,
+        asked: hostile,
+        step: hostile,
+      }),
+    ]);
+    const tamed = "x\\u{1b}[2J\\u{a}::error::\\u{202e}gone";
+    for (const args of [
+      ["explain", "den-hostile"],
+      ["audit", "list", "--newest", "--limit", "3"],
+      ["check", "--replay", "30d", "now"],
+    ]) {
+      const { stdout, stderr } = await site.here(...args);
+      expect(`${stdout}${stderr}`.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(stdout).not.toMatch(/^::/m);
+    }
+    expect((await site.here("explain", "den-hostile")).stdout).toContain(`  asked for template ${tamed}, step ${tamed}\n`);
+    expect((await site.here("explain", "den-hostile", "--json")).stdout).toContain(JSON.stringify(hostile));
   });
 });

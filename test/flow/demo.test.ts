@@ -71,6 +71,7 @@ const story: readonly RegExp[] = [
   /^ 8 {2}A pull request asks for the same/m,
   /│ mayfly: trust of this job is "pull_request", which template deploy does not accept$/m,
   /^ 9 {2}Whoever may read the ledger is told the rest/m,
+  /│ decided again by the same policy:$/m,
   /│ +NO +trust +wants "protected" +found "pull_request"$/m,
   /^10 {2}All of it is gone/m,
   /^That took \d+\.\d s\./m,

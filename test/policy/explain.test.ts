@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { explained, explainLines, traceLines } from "../../src/policy/explain.ts";
-import type { Denial, Grant } from "../../src/policy/grant.ts";
+import { anyCommand } from "../../src/policy/decide-any.ts";
+import { explained, explainLines, traceLines, type Words } from "../../src/policy/explain.ts";
+import type { Decision, Denial, Grant } from "../../src/policy/grant.ts";
 import { identityWith } from "./identities.ts";
 
-const explainText = (...of: Parameters<typeof explainLines>): string => explainLines(...of).join("\n");
+const words: Words<unknown, unknown> = { delivery: () => "username as user", isolation: () => "memory 2GiB" };
+const explainText = (decision: Decision<unknown, unknown>): string => explainLines(decision, words).join("\n");
 const traceText = (...of: Parameters<typeof traceLines>): string => traceLines(...of).join("\n");
 
 const grant: Grant<unknown, unknown> = {
@@ -17,8 +19,16 @@ const grant: Grant<unknown, unknown> = {
     {
       name: "db",
       provider: "vault-main",
-      options: { path: "database/creds/prod" },
-      ttl: 300_000,
+      options: {
+        path: "database/creds/prod",
+        owner: "team shop",
+        policies: ["a", "b"],
+        names: ["a, b"],
+        none: [],
+        policy: { Action: "s3:PutObject" },
+        left: undefined,
+      },
+      ttl: 600_000,
       deliver: { files: { user: "username" } },
       wait: 30_000,
       optional: true,
@@ -68,30 +78,35 @@ describe("explaining", () => {
   });
 
   it("a grant shows what the job gets, where it may go, and where each of that comes from", () => {
-    expect(explainText(grant, denial.trace)).toBe(
+    expect(explainText(grant)).toBe(
       [
         "granted: template deploy matched on issuer, repository_id",
         "  policy     abc",
         "  template   deploy, step ship",
         '  command    "npm" "run x"',
         "  workspace  rw",
-        "  credential db from vault-main, for 300s",
-        '    scope    {"path":"database/creds/prod"}',
-        '    deliver  {"files":{"user":"username"}}',
+        "  credential db from vault-main, for 10m",
+        "    scope    path database/creds/prod",
+        '             owner "team shop"',
+        "             policies a, b",
+        '             names ["a, b"]',
+        "             none []",
+        '             policy {"Action":"s3:PutObject"}',
+        "    deliver  username as user",
         "    if down  waits 30s for its provider, then goes on without it",
         "  network    db.example.com:5432",
         "             *.mirror.example.com:443 (from set:node)",
         "             [2001:db8::1]:443 (from credentials)",
-        '  sandbox    {"memory":"2GiB"}',
-        "template deploy: does not match",
-        '  yes  issuer         wants "github"  found "github"',
-        '  NO   repository_id  wants "1"  found "2"',
+        "  sandbox    memory 2GiB",
       ].join("\n"),
     );
   });
 
   it.each<[string, Partial<Grant<unknown, unknown>>, string]>([
     ["no credentials", { credentials: [] }, "\n  no credentials\n"],
+    ["any command", { command: anyCommand }, "\n  command    any (the step pins none)\n"],
+    ["any command of a template", { command: anyCommand, step: undefined }, "\n  command    any (the template pins none)\n"],
+    ["a command that is only called so", { command: [...anyCommand] }, '\n  command    "any-command"\n'],
     ["no network", { network: [] }, "\n  network    none\n"],
     [
       "what is only observed",
@@ -137,8 +152,8 @@ describe("explaining", () => {
       identity: { workload: "github:519283746" },
       network: [{ from: null }, { from: "set:node" }, { host: "2001:db8::1" }],
       observe: { parts: ["limits"], until: "1970-01-01T00:00:00.000Z" },
-      trace: [],
     });
+    expect(explained({ ...grant, command: anyCommand })).toMatchObject({ command: null });
     expect(JSON.stringify(json)).not.toContain('"claims"');
   });
 });

@@ -198,6 +198,10 @@ describe("globs, for all patterns and values", () => {
       kind: "flaw",
       message: "longer than 256 characters, which is too long for one with a '*'",
     });
-    expect(readPattern("a".repeat(5_000))).toMatchObject({ kind: "pattern" });
+  });
+
+  it("a value that is longer than any claim is meant to be does not load", () => {
+    expect(readPattern("a".repeat(1_024))).toMatchObject({ kind: "pattern" });
+    expect(readPattern("a".repeat(1_025))).toMatchObject({ kind: "flaw", message: "longer than 1024 characters, which is the most" });
   });
 });

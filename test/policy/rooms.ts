@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type Compiled, compileTemplates } from "../../src/policy/language/compile.ts";
 import type { Policy } from "../../src/policy/policy.ts";
 import { type Problem, problemText } from "../../src/policy/problem.ts";
-import type { Excess, IsolationRoom, IssuerRoom, ProviderRoom, Rooms } from "../../src/policy/rooms.ts";
+import type { Excess, IsolationBounds, IsolationRoom, IssuerRoom, ProviderRoom, Rooms } from "../../src/policy/rooms.ts";
 import { slot } from "../../src/policy/slots.ts";
 
 export { identityWith } from "./identities.ts";
@@ -25,6 +25,7 @@ const isolation = z
     timeout: z.string().default("30m"),
     env: z.strictObject({ pass: z.array(z.string()) }).prefault({ pass: ["CI"] }),
     image: z.string().optional(),
+    runtimes: z.array(z.string()).min(1).optional(),
     tolerate: z.partialRecord(z.enum(["no-swap", "pids-limit"]), z.string()).default({}),
   })
   .prefault({});
@@ -34,6 +35,7 @@ const isolationBounds = z
     memory: z.string().optional(),
     env: z.strictObject({ pass: z.array(z.string()) }).optional(),
     images: z.array(z.string()).optional(),
+    runtimes: z.array(z.string()).optional(),
     tolerate: z.array(z.enum(["no-swap", "pids-limit"])).optional(),
   })
   .prefault({});
@@ -49,16 +51,18 @@ function beyond(
     readonly memory?: string | undefined;
     readonly pass?: readonly string[] | undefined;
     readonly images?: readonly (string | undefined)[] | undefined;
+    readonly runtimes?: readonly string[] | undefined;
     readonly tolerate?: readonly string[] | undefined;
   },
 ): readonly Excess[] {
-  const { memory, pass, images, tolerate } = bounds;
+  const { memory, pass, images, runtimes, tolerate } = bounds;
   const passed = pass === undefined ? [] : isolation.env.pass.filter((name) => !pass.includes(name));
   const tolerated = tolerate === undefined ? [] : Object.keys(isolation.tolerate).filter((name) => !tolerate.includes(name));
   return [
     ...(memory !== undefined && gib(isolation.memory) > gib(memory) ? [{ key: "memory", message: `more than ${memory}` }] : []),
     ...passed.map((name) => ({ key: "env.pass", message: `${name} is not among ${(pass ?? []).join(", ")}` })),
     ...(images !== undefined && !images.includes(isolation.image) ? [{ key: "image", message: "another image" }] : []),
+    ...(runtimes !== undefined && isolation.runtimes?.every((name) => runtimes.includes(name)) !== true ? [{ key: "runtimes", message: `not ${runtimes.join(" or ")}` }] : []),
     ...tolerated.map((name) => ({ key: `tolerate.${name}`, message: `${name} cannot be tolerated here` })),
   ];
 }
@@ -66,20 +70,24 @@ function beyond(
 const isolationRoom: IsolationRoom<Isolation> = {
   schema: isolation,
   bounds: isolationBounds.transform(
-    ({ memory, env, images, tolerate }) =>
-      (inner: Isolation) =>
+    ({ memory, env, images, runtimes, tolerate }): IsolationBounds<Isolation> => ({
+      beyond: (inner: Isolation) =>
         beyond(inner, {
           memory,
           pass: env?.pass,
           images: images?.map((name) => (name === "host" ? undefined : name)),
+          runtimes,
           tolerate,
         }),
+      usual: runtimes === undefined ? {} : { runtimes },
+    }),
   ),
   exceeds: (inner, outer) =>
     beyond(inner, {
       memory: outer.memory,
       pass: outer.env.pass,
       images: [outer.image],
+      runtimes: outer.runtimes,
       tolerate: Object.keys(outer.tolerate),
     }),
   unlimited: (inner) => ({ ...inner, memory: "1024GiB", timeout: "24h" }),
@@ -116,6 +124,8 @@ const issuer = (preset: string, room: Partial<IssuerRoom> = {}): IssuerRoom => (
   workload: [],
   names: [],
   known: undefined,
+  lists: [],
+  sent: [],
   trusts: ["protected", "branch", "pull_request", "fork", "unknown"],
   ...room,
 });

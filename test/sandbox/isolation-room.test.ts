@@ -24,7 +24,7 @@ describe("bounds of a folder's sandboxes", () => {
     ["what is tolerated is named", { tolerate: ["pids-limit"] }, { tolerate: { "pids-limit": why } }],
   ];
   it.each(within)("are kept where %s", (_, bounds, written) => {
-    expect(room.bounds.parse(bounds)(room.schema.parse(written))).toEqual([]);
+    expect(room.bounds.parse(bounds).beyond(room.schema.parse(written))).toEqual([]);
   });
 
   const beyond: readonly (readonly [string, unknown, unknown, string, string])[] = [
@@ -100,7 +100,7 @@ describe("bounds of a folder's sandboxes", () => {
     ],
   ];
   it.each(beyond)("are broken by %s", (_, bounds, written, ...[key, message]) => {
-    expect(room.bounds.parse(bounds)(room.schema.parse(written))).toEqual([{ key, message }]);
+    expect(room.bounds.parse(bounds).beyond(room.schema.parse(written))).toEqual([{ key, message }]);
   });
 
   it("name everything that is beyond them", () => {
@@ -112,7 +112,7 @@ describe("bounds of a folder's sandboxes", () => {
       runtimes: ["crun"],
       tolerate: [],
     });
-    const found = bounds(room.schema.parse({ tolerate: { "pids-limit": why } }));
+    const found = bounds.beyond(room.schema.parse({ tolerate: { "pids-limit": why } }));
     expect(found.map(({ key }) => key)).toEqual(["memory", "cpus", "env.pass", "image", "runtimes", "tolerate.pids-limit"]);
   });
 

@@ -1,7 +1,7 @@
 import type { Trust } from "../identity.ts";
 import type { Preset } from "../presets/preset.ts";
 import { presets } from "../presets/presets.ts";
-import { type Identifying, identifyingClaims, type WrittenIds } from "./ids.ts";
+import { type Identifying, identifyingClaims, idsOf, type WrittenIds } from "./ids.ts";
 import type { TrustRules } from "./trust-rules.ts";
 
 /** What a template may say of the tokens of one issuer, and what comes of it. */
@@ -13,6 +13,10 @@ export interface IssuerWords extends Identifying {
   readonly names: readonly string[];
   /** Every claim that can be matched on, `PREFIX*` for all that begin so; undefined where nobody can list them. */
   readonly known: readonly string[] | undefined;
+  /** Of these, one token may hold several values. */
+  readonly lists: readonly string[];
+  /** What each of its tokens has, as one text or number. */
+  readonly sent: readonly string[];
   /** What `trust` can come out as. */
   readonly trusts: readonly Trust[];
 }
@@ -39,6 +43,8 @@ function wordsOf(issuer: WrittenIssuer): Omit<IssuerWords, keyof Identifying> {
     workload: issuer.preset === "generic" ? (issuer.workload ?? []) : preset.workload,
     names: preset.names,
     known: preset.known === undefined ? undefined : knownTo(issuer, preset.known),
+    lists: preset.lists,
+    sent: idsOf(issuer).required,
     trusts: [...(issuer.trust === undefined ? preset.trusts : mapped(issuer.trust)), "unknown"],
   };
 }

@@ -46,6 +46,7 @@ export const circleci: Preset = {
   jti: "absent",
   names: ["oidc.circleci.com/vcs-origin"],
   known: circleClaims.map((name) => `oidc.circleci.com/${name}`),
+  lists: ["oidc.circleci.com/context-ids"],
   refuses: circleFlaw,
 };
 

@@ -82,6 +82,7 @@ export const gitlab: Preset = {
     "user_id",
     "user_login",
   ],
+  lists: ["groups_direct"],
   labels: ["job_project_id", "job_project_path"],
   oneToken: true,
   refuses: jobTokenFlaw,

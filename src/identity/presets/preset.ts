@@ -40,6 +40,8 @@ export interface Preset
    * each instance has claims of its own. As the vendor documents them: what is added later is unknown here until it is written down.
    */
   readonly known: readonly string[] | undefined;
+  /** Those of which one token holds several values. */
+  readonly lists: readonly string[];
   /** What `trust` can come out as besides `unknown`. */
   readonly trusts: readonly Exclude<Trust, "unknown">[];
   /** Whether a job has one token from its first second to its last, and can never bring another. */
@@ -84,6 +86,7 @@ export const common = {
   labels: [],
   names: [],
   known: undefined,
+  lists: [],
   trusts: [],
   oneToken: false,
 } as const satisfies Partial<Preset>;

@@ -76,9 +76,7 @@ const derived: Readonly<Record<string, string>> = {
   trust: "no claim of a token: write the claims that it is derived from",
 };
 
-const claimNames = z
-  .string()
-  .regex(/^[\x21-\x7e]{1,128}$/, "a claim's name is printable ASCII without blanks");
+const claimNames = z.string().regex(/^[\x21-\x7e]{1,128}$/, "a claim's name is printable ASCII without blanks");
 
 const claims = z.record(claimNames, claim).superRefine((written, context) => {
   for (const [name, message] of Object.entries(derived))
@@ -88,12 +86,16 @@ const claims = z.record(claimNames, claim).superRefine((written, context) => {
 const issuer = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "an issuer is named as in mayfly.yaml");
 
 /** As a grant lists it, with its port. A set stands for hosts, and it is these that a test should name. */
-const endpoint = z.string().transform((text, context) => {
-  const read = readEndpoint(text);
-  if (read.kind === "endpoint") return endpointText(read.endpoint);
-  context.addIssue({ code: "custom", message: [read.message, read.fix].filter(Boolean).join("; ") });
-  return z.NEVER;
-});
+const endpoint = z
+  .string()
+  .min(1)
+  .max(300)
+  .transform((text, context) => {
+    const read = readEndpoint(text);
+    if (read.kind === "endpoint") return endpointText(read.endpoint);
+    context.addIssue({ code: "custom", message: [read.message, read.fix].filter(Boolean).join("; ") });
+    return z.NEVER;
+  });
 
 export const grantedSchema = z.strictObject({
   granted: templateName,
@@ -194,12 +196,7 @@ function checkClaims(written: Written, { document, issuers, problems }: Checking
   written.tests.forEach(({ issuer: own, claims }, index) => check(claims, [own ?? written.issuer], ["tests", index]));
 }
 
-function testsOf(
-  file: string,
-  document: TemplateDocument,
-  written: Written,
-  problems: Problem[],
-): readonly PolicyTest[] {
+function testsOf(file: string, document: TemplateDocument, written: Written, problems: Problem[]): readonly PolicyTest[] {
   return written.tests.flatMap(({ issuer: own, claims: added, at, template = written.template, step, ...test }, index) => {
     const here = document.problem(
       ["tests", index],

@@ -2,7 +2,7 @@ import { durationText } from "../../duration-text.ts";
 import type { BrokerError } from "../../errors.ts";
 import type { Identity } from "../../identity/identity.ts";
 import type { Instant } from "../../time.ts";
-import { type Ask, decide } from "../decide.ts";
+import { decideAny, decideEach } from "../decide-any.ts";
 import type { Decision, Denial, Grant, TemplateTrace } from "../grant.ts";
 import { match, matchAt } from "../match.ts";
 import { endpointText } from "../network.ts";
@@ -62,23 +62,11 @@ function refusalDifferences({ expect }: PolicyTest, code: string, found: string)
 function decisionsOn<D, I>(test: PolicyTest, { policy, now }: Judging<D, I>, identity: Identity): readonly Decision<D, I>[] {
   const { template, step, command } = test;
   const ask = { identity, template, step, command, now: test.at ?? now };
-  const decision = decided(policy, ask);
-  const forEach = decision.kind === "denied" && decision.code === "step-required" && !expectsCode(test, "step-required");
-  if (!forEach) return [decision];
-  const name = decision.trace.find(({ matched }) => matched)?.template;
-  const steps = [...(policy.templates.get(name ?? "")?.steps.keys() ?? [])];
-  return steps.map((one) => decided(policy, { ...ask, step: one }));
+  return expectsCode(test, "step-required") ? [decideAny(policy, ask)] : decideEach(policy, ask);
 }
 
 function expectsCode({ expect }: PolicyTest, code: string): boolean {
   return expect.kind === "denied" && expect.code === code;
-}
-
-/** Without a command, any will do where the step pins none. */
-function decided<D, I>(policy: Policy<D, I>, ask: Ask): Decision<D, I> {
-  const decision = decide(policy, ask);
-  const lacksCommand = decision.kind === "denied" && decision.code === "usage" && ask.command.length === 0;
-  return lacksCommand ? decide(policy, { ...ask, command: ["any-command"] }) : decision;
 }
 
 /** Whose `who` lines show why: those that the test names, else those of the file that it stands beside. */
@@ -176,8 +164,10 @@ function grantDifferences(expect: ExpectedGrant, grants: readonly Grant<unknown,
 
 /** Compared as lists and only then said as text: a credential may be called `none`. */
 function lists(key: string, expected: readonly string[] | undefined, found: readonly string[]): readonly Difference[] {
-  if (expected === undefined || new Set(expected).symmetricDifference(new Set(found)).size === 0) return [];
-  return [{ key, expected: distinct(expected), found: distinct(found) }];
+  if (expected === undefined || (expected.every((one) => found.includes(one)) && found.every((one) => expected.includes(one))))
+    return [];
+  const quoted = (items: readonly string[]): string => distinct(items.map((item) => (item === "none" ? `"none"` : item)));
+  return [{ key, expected: quoted(expected), found: quoted(found) }];
 }
 
 function texts(key: string, expected: string | undefined, found: string): readonly Difference[] {
@@ -185,5 +175,5 @@ function texts(key: string, expected: string | undefined, found: string): readon
 }
 
 function distinct(items: readonly string[]): string {
-  return items.length === 0 ? nothing : [...new Set(items)].toSorted().join(", ");
+  return items.length === 0 ? "none" : [...new Set(items)].toSorted().join(", ");
 }

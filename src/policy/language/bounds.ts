@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { Duration } from "../../time.ts";
 import { type Hours, hoursSchema } from "../hours.ts";
-import type { Endpoint } from "../network.ts";
+import { coveredBy, type Endpoint } from "../network.ts";
 import { type Pattern, readPattern } from "../pattern.ts";
-import type { Excess, Rooms } from "../rooms.ts";
+import type { IsolationBounds, Rooms } from "../rooms.ts";
 import { type WhoLine, whoLinesSchema } from "../who.ts";
 import type { TemplateDocument } from "./document.ts";
 import type { PolicyFile } from "./heads.ts";
@@ -13,9 +13,10 @@ import { defined } from "./plain.ts";
 import { issueProblems, type Reading, readPart } from "./reading.ts";
 import { expandNetwork } from "./sets.ts";
 import type { Surroundings } from "./shape.ts";
-import { argument, life, networkList } from "./template.ts";
+import type { Stepwise } from "./stepwise.ts";
+import { atMost, command, life, networkList, owner, severalParts } from "./template.ts";
 
-interface BoundPattern {
+export interface BoundPattern {
   readonly pattern: Pattern;
   readonly written: unknown;
 }
@@ -29,12 +30,18 @@ const pattern = z.unknown().transform((written, context): BoundPattern => {
 
 const credentialBound = z.strictObject({
   provider: z.string().min(1),
-  /** By key, what the credential's text there may be: literal or glob, one or a list. */
-  options: z.record(z.string(), z.union([z.array(pattern).min(1), pattern.transform((one) => [one])])).default({}),
+  /**
+   * By key, what the credential's text there may be: literal or glob, one or a list. With it, each option of the credential must be named, as
+   * one that is not could make more of it than those that are.
+   */
+  options: z
+    .record(z.string(), z.union([z.array(pattern).min(1).max(256), pattern.transform((one) => [one])]))
+    .refine(atMost(64), "64 options at most")
+    .optional(),
   max_ttl: life.optional(),
   /** Each step that gets such a credential pins its command; a list says which they may be. */
   commands: z
-    .union([z.literal("pinned"), z.array(z.array(argument).min(1)).min(1)], "write pinned, or a list of commands")
+    .union([z.literal("pinned"), z.array(command).min(1).max(256)], "write pinned, or a list of commands")
     .optional(),
 });
 
@@ -42,17 +49,17 @@ const credentialBound = z.strictObject({
 export const boundsSchema = z.strictObject({
   version: z.literal(1),
   /** Of the templates that name none. */
-  owner: z.string().min(1).max(128).optional(),
+  owner: owner.optional(),
   /** Lines that hold for each template too. */
-  who: z.unknown().optional(),
-  when: z.unknown().optional(),
+  who: severalParts.optional(),
+  when: severalParts.optional(),
   max_ttl: life.optional(),
   /** For credentials that nobody can end before they expire. */
   unrevocable: z.strictObject({ max_ttl: life }).optional(),
   credentials: z.array(credentialBound).max(256).optional(),
   network: networkList.optional(),
   sandbox: z.record(z.string(), z.unknown()).optional(),
-  tolerate: z.array(z.string()).optional(),
+  tolerate: z.array(z.string()).max(64).optional(),
 });
 
 export type CredentialBound = z.output<typeof credentialBound>;
@@ -68,11 +75,11 @@ export interface Bounds<I> {
   readonly unrevocableTtl: Duration;
   readonly credentials: readonly CredentialBound[] | undefined;
   readonly network: NetworkBound | undefined;
-  beyond(isolation: I): readonly Excess[];
+  readonly sandbox: IsolationBounds<I>;
 }
 
 export interface NetworkBound {
-  readonly endpoints: readonly Endpoint[];
+  covers(endpoint: Endpoint): boolean;
   /** `credentials` is among them: the endpoints of whatever credentials a template has. */
   readonly ofCredentials: boolean;
 }
@@ -80,16 +87,17 @@ export interface NetworkBound {
 /** Those of a file's folder and of every folder above it, the root's first. */
 export type BoundsAbove<I> = (file: string) => readonly Bounds<I>[];
 
-export function readBounds<D, I>(
+export function* readBounds<D, I>(
   files: readonly PolicyFile[],
   surroundings: Surroundings<D, I>,
   problems: Reading["problems"],
-): BoundsAbove<I> {
-  const read = files.flatMap(({ file, document }) => {
+): Stepwise<BoundsAbove<I>> {
+  const byFolder = new Map<string, Bounds<I>>();
+  for (const { file, document } of files) {
     const bounds = readOne(file, surroundings, { document, problems });
-    return bounds === undefined ? [] : [[folderOf(file), bounds] as const];
-  });
-  const byFolder = new Map(read);
+    if (bounds !== undefined) byFolder.set(folderOf(file), bounds);
+    yield;
+  }
   return (file) => foldersAbove(file).flatMap((folder) => byFolder.get(folder) ?? []);
 }
 
@@ -110,7 +118,7 @@ function readOne<D, I>(file: string, { rooms, sets }: Surroundings<D, I>, readin
   if (part === undefined) return undefined;
   const { owner, max_ttl, unrevocable, credentials, network, ...written } = part.value;
   checkProviders(credentials ?? [], rooms, reading);
-  const beyond = readSandbox(written, rooms, reading);
+  const sandbox = readSandbox(written, rooms, reading);
   const endpoints = network && expandNetwork(network, { sets, credentials: "any" }, { ...reading, at: ["network"] });
   return {
     file,
@@ -121,8 +129,8 @@ function readOne<D, I>(file: string, { rooms, sets }: Surroundings<D, I>, readin
     maxTtl: max_ttl ?? Number.POSITIVE_INFINITY,
     unrevocableTtl: unrevocable?.max_ttl ?? Number.POSITIVE_INFINITY,
     credentials,
-    network: endpoints && { endpoints, ofCredentials: network.includes("credentials") },
-    beyond: beyond ?? (() => []),
+    network: endpoints && { covers: coveredBy(endpoints), ofCredentials: network.includes("credentials") },
+    sandbox: sandbox ?? { beyond: () => [], usual: {} },
   };
 }
 
@@ -138,14 +146,12 @@ function checkProviders<D, I>(
   });
 }
 
-type BeyondSandbox<I> = (isolation: I) => readonly Excess[];
-
 /** `tolerate` stands at the top here too, and the sandbox's own schema reads it with the rest. */
 function readSandbox<D, I>(
   { sandbox, tolerate }: Pick<z.output<typeof boundsSchema>, "sandbox" | "tolerate">,
   { isolation }: Rooms<D, I>,
   { document, problems }: Reading,
-): BeyondSandbox<I> | undefined {
+): IsolationBounds<I> | undefined {
   if (sandbox !== undefined && "tolerate" in sandbox) {
     problems.push(document.problem(["sandbox", "tolerate"], "not here", "'tolerate' stands at the top of the bounds"));
     return undefined;

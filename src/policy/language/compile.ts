@@ -6,10 +6,11 @@ import type { Problem } from "../problem.ts";
 import type { Rooms } from "../rooms.ts";
 import { readBounds } from "./bounds.ts";
 import { composeTemplates } from "./compose.ts";
-import { fileProblem, kindOf, readDocument, type SourceKind, type TemplateSource } from "./document.ts";
-import { finalTemplates } from "./final.ts";
+import { fileProblem, kindOf, readingDocument, type SourceKind, type TemplateSource } from "./document.ts";
+import { type FinalDraft, finalTemplates } from "./final.ts";
 import type { PolicyFile } from "./heads.ts";
 import { readSets } from "./sets.ts";
+import { atOnce, gently, type Stepwise } from "./stepwise.ts";
 
 export type Compiled<Delivery, Isolation> =
   | {
@@ -20,13 +21,24 @@ export type Compiled<Delivery, Isolation> =
     }
   | { readonly kind: "problems"; readonly problems: readonly Problem[] };
 
-const mostTemplates = 10_000;
-
 /** All or nothing: one problem anywhere and there is no policy, and the problems are all of them. Pure. */
 export function compileTemplates<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Compiled<D, I> {
-  const read = readPolicy(sources, rooms);
+  return atOnce(compiling(sources, rooms));
+}
+
+/** The same for a broker at work: a thousand templates take most of a second, in which it has runs to serve. */
+export function compileGently<D, I>(
+  sources: readonly TemplateSource[],
+  rooms: Rooms<D, I>,
+  pause: () => Promise<void> | undefined,
+): Promise<Compiled<D, I>> {
+  return gently(compiling(sources, rooms), pause);
+}
+
+function* compiling<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Stepwise<Compiled<D, I>> {
+  const read = yield* readPolicy(sources, rooms);
   if (read.kind === "problems") return read;
-  const findings = lintPolicy(read.drafts, rooms);
+  const findings = yield* lintPolicy(read.drafts, rooms);
   return findings.some(({ level }) => level !== "advice")
     ? refused(findings)
     : { kind: "policy", policy: read.policy, findings };
@@ -34,24 +46,22 @@ export function compileTemplates<D, I>(sources: readonly TemplateSource[], rooms
 
 /** A policy that has decided once: it is read as ever, and a rule that came since is no reason not to know what it said. */
 export function compileRecorded<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Compiled<D, I> {
-  const read = readPolicy(sources, rooms);
+  const read = atOnce(readPolicy(sources, rooms));
   return read.kind === "problems" ? read : { kind: "policy", policy: read.policy, findings: [] };
 }
 
 type PolicyRead<D, I> =
-  | { readonly kind: "policy"; readonly policy: Policy<D, I>; readonly drafts: ReturnType<typeof finalTemplates<D, I>> }
+  | { readonly kind: "policy"; readonly policy: Policy<D, I>; readonly drafts: readonly FinalDraft<D, I>[] }
   | Extract<Compiled<D, I>, { kind: "problems" }>;
 
-function readPolicy<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): PolicyRead<D, I> {
+function* readPolicy<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Stepwise<PolicyRead<D, I>> {
   const sorted = sources.filter(({ file }) => kindOf(file) !== "test").toSorted((a, b) => (a.file < b.file ? -1 : 1));
   const problems: Problem[] = [];
-  const files = readFiles(sorted, problems);
-  const surroundings = { rooms, sets: readSets(files.set, problems) };
-  const boundsAbove = readBounds(files.bounds, surroundings, problems);
-  const composed = composeTemplates(files.template, problems);
-  if (composed.length > mostTemplates)
-    return refused([fileProblem("the templates", `more than ${mostTemplates} with those of for_each`)]);
-  const drafts = finalTemplates(composed, { ...surroundings, boundsAbove, problems });
+  const files = yield* readFiles(sorted, problems);
+  const surroundings = { rooms, sets: yield* readSets(files.set, problems) };
+  const boundsAbove = yield* readBounds(files.bounds, surroundings, problems);
+  const composed = yield* composeTemplates(files.template, problems);
+  const drafts = yield* finalTemplates(composed, { ...surroundings, boundsAbove, problems });
   const templates = drafts.map(({ template }) => template).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   problems.push(...duplicates(templates));
   const giving = templates.filter(({ who }) => who.length > 0);
@@ -69,15 +79,16 @@ function refused(problems: readonly Problem[]): Extract<Compiled<never, never>, 
   return { kind: "problems", problems: [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()] };
 }
 
-function readFiles(
+function* readFiles(
   sources: readonly TemplateSource[],
   problems: Problem[],
-): Readonly<Record<SourceKind, readonly PolicyFile[]>> {
+): Stepwise<Readonly<Record<SourceKind, readonly PolicyFile[]>>> {
   const files: Record<SourceKind, PolicyFile[]> = { template: [], set: [], bounds: [], test: [] };
   for (const source of sources) {
-    const read = readDocument(source);
+    const read = yield* readingDocument(source);
     if (read.kind === "problems") problems.push(...read.problems);
     else files[kindOf(source.file)].push({ file: source.file, document: read.document });
+    yield;
   }
   return files;
 }

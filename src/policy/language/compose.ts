@@ -1,6 +1,6 @@
 import type { Problem } from "../problem.ts";
-import { layered, type TemplateDocument } from "./document.ts";
-import { fillEach, mentionsEach, unfilledIn, type Variables } from "./each.ts";
+import { fileProblem, layered, type TemplateDocument } from "./document.ts";
+import { type Filling, fillEach, mentionsEach, unfilledIn, type Variables } from "./each.ts";
 import { mergeBase } from "./extends.ts";
 import {
   baseOf,
@@ -16,6 +16,7 @@ import {
 import { meant } from "./nearest.ts";
 import { partsOf, type WrittenPart } from "./parts.ts";
 import { own, type Plain, plainOf } from "./plain.ts";
+import type { Stepwise } from "./stepwise.ts";
 
 /** A template with its base and the variables of its entry put in, before anything else of it is read. */
 export interface Composed {
@@ -36,13 +37,47 @@ export interface Composed {
 /** What a template extends, with the same variables put in. */
 export interface ComposedBase {
   readonly name: string;
+  readonly file: string;
   readonly value: Plain;
   /** Of two templates for which this is the same, so is the base. */
   readonly key: string;
   readonly document: TemplateDocument;
 }
 
-export function composeTemplates(files: readonly PolicyFile[], problems: Problem[]): readonly Composed[] {
+/** A few files can be written so that they are thousands of templates, or gigabytes of text, once they are put together. */
+const most = { templates: 10_000, text: 33_554_432, filled: 262_144 } as const;
+
+export function* composeTemplates(files: readonly PolicyFile[], problems: Problem[]): Stepwise<readonly Composed[]> {
+  const planned = plan(files, problems);
+  const tooMuch = sizeFlaw(planned);
+  if (tooMuch !== undefined) {
+    problems.push(fileProblem("the templates", tooMuch));
+    return [];
+  }
+  const composed: Composed[] = [];
+  let left: number = most.text;
+  for (const { head, entries, base } of planned) {
+    for (const entry of entries) {
+      const filling = { used: new Set<string>(), left: most.filled };
+      composed.push(compose(head, entry, { base, problems, filling }));
+      left -= most.filled - filling.left;
+      yield;
+    }
+    if (left < 0) {
+      problems.push(fileProblem("the templates", "for_each puts more than 32 MiB of text into them"));
+      return [];
+    }
+  }
+  return composed;
+}
+
+interface Planned {
+  readonly head: Head;
+  readonly entries: readonly Entry[];
+  readonly base: Extendable | undefined;
+}
+
+function plan(files: readonly PolicyFile[], problems: Problem[]): readonly Planned[] {
   const heads = files.flatMap((file) => readHead(file, problems));
   const broken = new Set(files.map(({ document }) => plainOf(document.value)["template"]));
   for (const { written } of heads) broken.delete(written.template);
@@ -50,33 +85,42 @@ export function composeTemplates(files: readonly PolicyFile[], problems: Problem
   return heads.flatMap((head) => {
     const base = head.written.extends === undefined ? "none" : baseOf(head, { all, heads, broken }, problems);
     if (base === undefined) return [];
-    const entries = entriesOf(head);
-    return entries.map((entry) => compose(head, entry, { base: base === "none" ? undefined : base, problems }));
+    return [{ head, entries: entriesOf(head), base: base === "none" ? undefined : base }];
   });
+}
+
+function sizeFlaw(planned: readonly Planned[]): string | undefined {
+  const templates = planned.reduce((sum, { entries }) => sum + entries.length, 0);
+  if (templates > most.templates) return `more than ${most.templates} with those of for_each`;
+  const text = planned.reduce((sum, { head, entries, base }) => {
+    const size = head.document.text.length + (base?.head.document.text.length ?? 0);
+    return sum + entries.length * size;
+  }, 0);
+  return text > most.text ? "more than 32 MiB of text, with each base and each entry of for_each written out" : undefined;
 }
 
 interface ComposeWith {
   readonly base: Extendable | undefined;
   readonly problems: Problem[];
+  readonly filling: Filling;
 }
 
-function compose(head: Head, entry: Entry, { base: extended, problems }: ComposeWith): Composed {
-  const used = new Set<string>();
-  const base = extended && composeBase(extended, head, entry.variables);
+function compose(head: Head, entry: Entry, { base: extended, problems, filling }: ComposeWith): Composed {
+  const { used } = filling;
+  const base = extended && composeBase(extended, head, { variables: entry.variables, filling });
   const { document, file } = head;
   const documents: Composed["documents"] = base === undefined ? [document] : [document, base.document];
   const raw =
     base === undefined
       ? head.value
       : mergeBase({ value: withoutSettled(head.value), document }, { name: base.name, value: base.raw }, problems);
-  const value = plainOf(fillEach(withoutSettled(raw), entry.variables, used));
+  const value = plainOf(fillEach(withoutSettled(raw), entry.variables, filling));
   const filled = (key: "who" | "when"): readonly WrittenPart[] =>
     [...(base?.[key] ?? []), ...partsOf(head.value[key], document, [key])].map((part) => ({
       ...part,
-      value: fillEach(part.value, entry.variables, used),
+      value: fillEach(part.value, entry.variables, filling),
     }));
   const [who, when] = [filled("who"), filled("when")];
-  checkUnused(head, entry, { used, problems });
   const composed = {
     name: nameOf(head, entry.name),
     file,
@@ -86,22 +130,36 @@ function compose(head: Head, entry: Entry, { base: extended, problems }: Compose
     base,
     documents,
   };
+  if (filling.left < 0) {
+    problems.push(document.problem(["for_each", entry.name ?? ""], "puts more than 256 KiB of text into this template"));
+    return { ...composed, open: true };
+  }
+  checkUnused(head, entry, { used, problems });
   return { ...composed, open: checkUnfilled(composed, entry, problems) };
 }
 
-function composeBase({ head, variables }: Extendable, child: Head, childs: Variables) {
-  const used = new Set<string>();
-  const raw = plainOf(fillEach(head.value, variables, new Set()));
-  const value = plainOf(fillEach(withoutSettled(raw), childs, used));
+interface FillWith {
+  readonly variables: Variables;
+  readonly filling: Filling;
+}
+
+/** What fills it counts as put into the child, and what it uses of the child's variables is asked of the child, once both are merged. */
+function composeBase({ head, variables }: Extendable, child: Head, { variables: childs, filling }: FillWith) {
+  const mine = { used: new Set<string>(), left: filling.left };
+  const raw = plainOf(fillEach(head.value, variables, mine));
+  mine.used.clear();
+  const value = plainOf(fillEach(withoutSettled(raw), childs, mine));
+  filling.left = mine.left;
   const { document } = head;
   const kept = plainOf(child.value["steps"]);
   return {
     name: child.written.extends ?? head.written.template,
+    file: head.file,
     raw: withoutSettled(raw),
     who: partsOf(raw["who"], document, ["who"]),
     when: partsOf(raw["when"], document, ["when"]),
     value: withSteps(value, kept),
-    key: JSON.stringify([head.file, variables, [...used].map((name) => [name, own(childs, name)]), Object.keys(kept)]),
+    key: JSON.stringify([head.file, variables, [...mine.used].map((name) => [name, own(childs, name)]), Object.keys(kept)]),
     document,
   };
 }

@@ -15,24 +15,37 @@ export function mentionsEach(value: unknown): boolean {
 
 const looksFilled = /\{\s*each\b[^}]*\}?/i;
 
-/** With each `{each.NAME}` in a text replaced; those that were are added to `used`. What no variable fills stays as it is. */
-export function fillEach(value: unknown, variables: Variables, used: Set<string>): unknown {
+/** What was put in, and how many characters still can be: a short text, written often, would be filled to gigabytes. */
+export interface Filling {
+  readonly used: Set<string>;
+  left: number;
+}
+
+/** With each `{each.NAME}` in a text replaced, as long as there is room. What no variable fills stays as it is, and a part without any is not copied. */
+export function fillEach(value: unknown, variables: Variables, filling: Filling): unknown {
   if (Object.keys(variables).length === 0) return value;
-  if (typeof value === "string") return fillText(value, variables, used);
-  if (Array.isArray(value)) return value.map((item: unknown) => fillEach(item, variables, used));
+  if (typeof value === "string") return fillText(value, variables, filling);
+  if (Array.isArray(value)) {
+    const filled = value.map((item: unknown) => fillEach(item, variables, filling));
+    return filled.some((item, index) => item !== value[index]) ? filled : value;
+  }
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]: [string, unknown]) => [key, fillEach(item, variables, used)]),
-  );
+  const entries = Object.entries(value).map(([key, item]: [string, unknown]) => {
+    const filled = fillEach(item, variables, filling);
+    return { key, filled, changed: filled !== item };
+  });
+  return entries.some(({ changed }) => changed) ? Object.fromEntries(entries.map(({ key, filled }) => [key, filled])) : value;
 }
 
 /** No value holds a brace, so what was put in is never read again. */
-function fillText(text: string, variables: Variables, used: Set<string>): string {
+function fillText(text: string, variables: Variables, filling: Filling): string {
   if (!text.includes("{each.")) return text;
   return text.replaceAll(spelling, (whole, name: string) => {
-    if (!Object.hasOwn(variables, name)) return whole;
-    used.add(name);
-    return variables[name] ?? whole;
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
+    if (value === undefined) return whole;
+    filling.used.add(name);
+    filling.left -= value.length;
+    return filling.left < 0 ? whole : value;
   });
 }
 

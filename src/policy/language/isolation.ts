@@ -63,10 +63,6 @@ function oneKeyEach(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
   return issue.code === "unrecognized_keys" ? issue.keys.map((key) => ({ ...issue, keys: [key] })) : [issue];
 }
 
-export function forEachTrust<I, J>({ base, byTrust }: IsolationByTrust<I>, change: (isolation: I) => J): IsolationByTrust<J> {
-  return { base: change(base), byTrust: new Map([...byTrust].map(([trust, isolation]) => [trust, change(isolation)])) };
-}
-
 /** What is too much, by `find`, for a job of any trust that is treated apart, each where it is written. */
 export function excesses<I>(
   { isolation, sandbox }: { readonly isolation: IsolationByTrust<I>; readonly sandbox: WrittenTemplate["sandbox"] },

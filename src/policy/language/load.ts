@@ -1,10 +1,11 @@
 import { constants, type Dirent } from "node:fs";
 import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { type Duration, turns } from "../../time.ts";
 import type { Policy } from "../policy.ts";
 import { type Problem, policyInvalid } from "../problem.ts";
 import type { Rooms } from "../rooms.ts";
-import { type Compiled, compileTemplates } from "./compile.ts";
+import { type Compiled, compileGently } from "./compile.ts";
 import { fileProblem, kindOf, type TemplateSource } from "./document.ts";
 import { NotOwned, ownerFlaw } from "./owned.ts";
 
@@ -17,6 +18,9 @@ export interface TemplatesFolder {
 /** A tree beyond these is a mistake, or meant to keep the broker busy. */
 const most = { files: 4_096, depth: 8, fileSize: 262_144, size: 33_554_432 } as const;
 
+/** A broker that loads templates anew goes on serving runs. */
+const ourTurn: Duration = 10;
+
 /** The policy of a folder, or `policy-invalid` with every problem in it. A broker never runs with a part of its templates. */
 export async function loadPolicy<D, I>(folder: TemplatesFolder, rooms: Rooms<D, I>): Promise<Policy<D, I>> {
   const compiled = await checkTemplates(folder, rooms);
@@ -28,7 +32,8 @@ export async function loadPolicy<D, I>(folder: TemplatesFolder, rooms: Rooms<D, 
 export async function checkTemplates<D, I>(folder: TemplatesFolder, rooms: Rooms<D, I>): Promise<Compiled<D, I>> {
   const read = await readTemplates(folder);
   // Parsed even where a file could not be read: all problems are shown at once.
-  const compiled = read.sources.length === 0 && read.problems.length > 0 ? undefined : compileTemplates(read.sources, rooms);
+  const unread = read.sources.length === 0 && read.problems.length > 0;
+  const compiled = unread ? undefined : await compileGently(read.sources, rooms, turns(ourTurn));
   const problems = [...read.problems, ...(compiled?.kind === "problems" ? compiled.problems : [])];
   return compiled?.kind === "policy" && problems.length === 0 ? compiled : { kind: "problems", problems };
 }
@@ -87,15 +92,18 @@ async function listed(folder: Folder, owners: readonly number[], problems: Probl
   return files;
 }
 
-/** What is hidden or plainly something else is left alone; what could be taken for a part of the policy and would not be read is refused. */
+/** What is hidden or plainly something else is left alone. */
+export function concerns(entry: Pick<Dirent, "name" | "isDirectory" | "isSymbolicLink">): boolean {
+  if (entry.name.startsWith(".")) return false;
+  return entry.isDirectory() || entry.isSymbolicLink() || /\.ya?ml$/i.test(entry.name);
+}
+
+/** What could be taken for a part of the policy and would not be read is refused. */
 async function entriesOf({ path }: Folder, owners: readonly number[]): Promise<readonly Dirent[]> {
   const flaw = ownerFlaw(await lstat(path), owners, "isDirectory");
   if (flaw !== undefined) throw new NotOwned(flaw);
   const entries = await readdir(path, { withFileTypes: true });
-  return entries
-    .filter(({ name }) => !name.startsWith("."))
-    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink() || /\.ya?ml$/i.test(entry.name))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.filter(concerns).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function entryFlaw(entry: Dirent, { depth }: Folder): string | undefined {

@@ -1,4 +1,4 @@
-import { covers, type Endpoint, endpointText } from "../network.ts";
+import { coveredBy, type Endpoint, endpointText } from "../network.ts";
 import type { Step } from "../policy.ts";
 import type { IsolationRoom } from "../rooms.ts";
 import { ttlOf } from "./credential.ts";
@@ -20,7 +20,7 @@ export function checkNarrower<I>(child: Shape<I>, against: Against<I>, reading: 
     void reading.problems.push(reading.document.problem(path, `${message} in ${against.name}, which it extends`));
   checkLives(child, against.base, complain);
   checkSteps(child, against.base, complain);
-  checkNetwork(child.network, against.base.network, (message) => complain(["network"], message));
+  checkNetwork(child.network, coveredBy(against.base.network), (message) => complain(["network"], message));
   checkObserve(child, against.base, complain);
   const apart = [...child.isolation.byTrust.keys(), ...against.base.isolation.byTrust.keys()];
   const { base, byTrust } = against.base.isolation;
@@ -43,9 +43,10 @@ function checkLives<I>(child: Shape<I>, base: Shape<I>, complain: Complain): voi
 }
 
 function checkSteps<I>(child: Shape<I>, base: Shape<I>, complain: Complain): void {
+  const whole = everything(base);
   for (const [name, step] of child.steps) {
     const at = ["steps", name];
-    const outer = base.steps.get(name) ?? everything(base);
+    const outer = base.steps.get(name) ?? whole;
     if (outer.run !== undefined && JSON.stringify(outer.run) !== JSON.stringify(step.run))
       complain([...at, "run"], "another command is pinned");
     for (const [index, credential] of step.credentials.entries())
@@ -53,7 +54,7 @@ function checkSteps<I>(child: Shape<I>, base: Shape<I>, complain: Complain): voi
         complain([...at, "credentials", index], `this step does not get ${credential}`);
     if (modes.indexOf(step.workspace) > modes.indexOf(outer.workspace))
       complain([...at, "workspace"], `wider than ${outer.workspace}, as`);
-    checkNetwork(step.network, outer.network, (message) => complain([...at, "network"], message));
+    checkNetwork(step.network, coveredBy(outer.network), (message) => complain([...at, "network"], message));
   }
 }
 
@@ -65,9 +66,12 @@ function everything<I>({ written, network }: Shape<I>): Omit<Step, "name"> {
   return { run: undefined, credentials: Object.keys(written.credentials), network, workspace: "rw" };
 }
 
-function checkNetwork(inner: readonly Endpoint[], outer: readonly Endpoint[], complain: (message: string) => void): void {
-  for (const endpoint of inner)
-    if (!outer.some((allowed) => covers(allowed, endpoint))) complain(`${shownEndpoint(endpoint)} is not reached`);
+function checkNetwork(
+  inner: readonly Endpoint[],
+  covered: (endpoint: Endpoint) => boolean,
+  complain: (message: string) => void,
+): void {
+  for (const endpoint of inner) if (!covered(endpoint)) complain(`${shownEndpoint(endpoint)} is not reached`);
 }
 
 /** `git.example.com:22 (from set:node)` */

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { lstat, open } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstat, open, realpath } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 
 /** Why a file cannot be believed, or not be read: lower case, no full stop, without its name. */
 export class NotOwned extends Error {
@@ -22,6 +22,30 @@ export function ownerFlaw(stats: Stats, owners: readonly number[], kind: "isFile
   return undefined;
 }
 
+/** Up to the root, those of the path as it is written and those of the path that it leads to. */
+export async function foldersAbove(path: string): Promise<readonly string[]> {
+  const written = resolve(path);
+  return [...new Set([...above(written), ...above(await realpath(path).catch(() => written))])];
+}
+
+/**
+ * Who can write a folder above can put another tree in this one's place. A sticky folder such as `/tmp` lets only an entry's owner do that.
+ */
+export async function parentFlaw(path: string, owners: readonly number[]): Promise<string | undefined> {
+  for (const parent of await foldersAbove(path)) {
+    const stats = await lstat(parent).catch(() => undefined);
+    if (stats?.isDirectory() !== true || (owners.includes(stats.uid) && (stats.mode & 0o1000) !== 0)) continue;
+    const flaw = ownerFlaw(stats, owners, "isDirectory");
+    if (flaw !== undefined) return `the folder above it, ${parent}, ${flaw}`;
+  }
+  return undefined;
+}
+
+function above(path: string): readonly string[] {
+  const parent = dirname(path);
+  return parent === path ? [] : [parent, ...above(parent)];
+}
+
 /**
  * The bytes of a file that only `owners` can write, in a folder of which the same holds: who can write the folder can put an old version
  * in the file's place. The file that was checked is the file that is read: one descriptor for both. Rejects with `NotOwned`.
@@ -30,6 +54,8 @@ export async function readOwned(path: string, owners: readonly number[], mostByt
   try {
     const folder = ownerFlaw(await lstat(dirname(path)), owners, "isDirectory");
     if (folder !== undefined) throw new NotOwned(`its folder: ${folder}`);
+    const parent = await parentFlaw(dirname(path), owners);
+    if (parent !== undefined) throw new NotOwned(parent);
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stats = await file.stat();
     const flaw = ownerFlaw(stats, owners, "isFile");

@@ -3,14 +3,15 @@ import { type Endpoint, endpointText, readEndpoint } from "../network.ts";
 import type { PolicyFile } from "./heads.ts";
 import { meant } from "./nearest.ts";
 import { type Reading, readPart } from "./reading.ts";
-import { networkList, partName } from "./template.ts";
+import type { Stepwise } from "./stepwise.ts";
+import { networkList, oneLine, partName } from "./template.ts";
 
 /** `NAME.set.yaml`: hosts that many templates need, listed once. */
 export const setSchema = z.strictObject({
   version: z.literal(1),
   set: partName,
   /** When it was last looked through, or any other word for this state of it. */
-  revision: z.string().min(1).max(64),
+  revision: oneLine(64),
   hosts: networkList.min(1, "name at least one host"),
 });
 
@@ -24,7 +25,7 @@ export interface NetworkSet {
 export type NetworkSets = ReadonlyMap<string, NetworkSet>;
 
 /** By their names, which are unique in the whole tree: nobody can put another list in place of the site's. */
-export function readSets(files: readonly PolicyFile[], problems: Reading["problems"]): NetworkSets {
+export function* readSets(files: readonly PolicyFile[], problems: Reading["problems"]): Stepwise<NetworkSets> {
   const sets = new Map<string, NetworkSet>();
   for (const { file, document } of files) {
     const set = readSet(file, { document, problems });
@@ -32,6 +33,7 @@ export function readSets(files: readonly PolicyFile[], problems: Reading["proble
     if (earlier !== undefined)
       problems.push(document.problem(["set"], `${earlier.file} has a set of this name too`, "give each set its own name"));
     else if (set !== undefined) sets.set(set.name, set);
+    yield;
   }
   return sets;
 }
@@ -62,24 +64,30 @@ export interface Vocabulary {
 
 const mostEndpoints = 1_024;
 
+/** A list with more of them is not meant as one. */
+const mostFlaws = 50;
+
 /** Each host once, in the order of the list. */
 export function expandNetwork(
   written: readonly string[],
   words: Vocabulary,
   { document, problems, at }: Reading & { readonly at: readonly PropertyKey[] },
 ): readonly Endpoint[] {
-  const expanded = written.flatMap((entry, index) => {
+  const expanded: Endpoint[] = [];
+  const before = problems.length;
+  for (const [index, entry] of written.entries()) {
+    if (written.indexOf(entry) < index) continue;
     const complain: Complain = (message, fix) => void problems.push(document.problem([...at, index], message, fix));
-    return expandEntry(entry, words, complain);
-  });
+    expanded.push(...expandEntry(entry, words, complain));
+    if (expanded.length > mostEndpoints)
+      problems.push(document.problem(at, `more than ${mostEndpoints} hosts, which is the most that a run can reach`));
+    if (expanded.length > mostEndpoints || problems.length - before > mostFlaws) return [];
+  }
   const seen = new Set<string>();
-  const once = expanded.filter((endpoint) => {
+  return expanded.filter((endpoint) => {
     const text = endpointText(endpoint);
     return !seen.has(text) && seen.add(text);
   });
-  if (once.length > mostEndpoints)
-    problems.push(document.problem(at, `${once.length} hosts; a run can reach ${mostEndpoints} at most`));
-  return once;
 }
 
 type Complain = (message: string, fix?: string) => void;

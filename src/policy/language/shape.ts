@@ -2,7 +2,7 @@ import { day } from "../../time.ts";
 import type { Observe } from "../grant.ts";
 import type { IsolationByTrust } from "../policy.ts";
 import type { Rooms } from "../rooms.ts";
-import { forEachTrust, readIsolation } from "./isolation.ts";
+import { readIsolation } from "./isolation.ts";
 import type { Plain } from "./plain.ts";
 import { type Reading, readPart } from "./reading.ts";
 import type { NetworkSets } from "./sets.ts";
@@ -32,7 +32,8 @@ export function readShape<D, I>(value: Plain, { rooms, sets }: Surroundings<D, I
   if (isolation === undefined) return undefined;
   const observe = observeOf(written);
   const loose = observe?.parts.includes("limits") === true;
-  const unlimited = loose ? forEachTrust(isolation, (limited) => rooms.isolation.unlimited(limited)) : undefined;
+  // Jobs that `by_trust` names are treated apart on purpose, and keep what it says.
+  const unlimited = loose ? { ...isolation, base: rooms.isolation.unlimited(isolation.base) } : undefined;
   return { written, ...steps, isolation, unlimited, observe };
 }
 

@@ -18,6 +18,9 @@ export interface Steps {
   readonly steps: ReadonlyMap<string, Step>;
 }
 
+/** With sets, a few words in each of a hundred steps are a hundred thousand hosts. */
+const mostHosts = 4_096;
+
 export function readSteps(written: WrittenTemplate, words: NetworkWords, reading: Reading): Steps {
   const { document, problems } = reading;
   const all = Object.keys(written.credentials);
@@ -25,12 +28,16 @@ export function readSteps(written: WrittenTemplate, words: NetworkWords, reading
     problems.push(
       document.problem(["network"], "with steps, each says for itself what it may reach", "write it into the steps"),
     );
-  const steps = Object.entries(written.steps ?? {}).map(([name, step]): [string, Step] => {
+  let hosts = 0;
+  const steps = Object.entries(written.steps ?? {}).flatMap(([name, step]): readonly (readonly [string, Step])[] => {
+    if (hosts > mostHosts) return [];
     checkCredentials(name, { step, all }, reading);
     const at = ["steps", name, "network"];
     const network = expandNetwork(step.network, wordsFor(step.credentials, written, words), { ...reading, at });
-    return [name, { name, run: step.run, credentials: step.credentials, network, workspace: step.workspace }];
+    hosts += network.length;
+    return [[name, { name, run: step.run, credentials: step.credentials, network, workspace: step.workspace }]];
   });
+  if (hosts > mostHosts) problems.push(document.problem(["steps"], `its steps reach more than ${mostHosts} hosts in all`));
   const network = expandNetwork(written.network ?? [], wordsFor(all, written, words), { ...reading, at: ["network"] });
   return { network, steps: new Map(steps) };
 }

@@ -17,9 +17,27 @@ export const templateName = z
     "a template's name is lower case letters, digits, '-', '_', and '/' between parts",
   );
 
-export const argument = z.string().regex(/^[^\0]*$/, "an argument cannot contain NUL");
+export const argument = z
+  .string()
+  .max(4_096, "an argument has 4,096 characters at most")
+  .regex(/^[^\0]*$/, "an argument cannot contain NUL");
 
-const reason = z.string().min(8, "say why, in at least eight characters").max(200);
+export const command = z
+  .array(argument)
+  .min(1, "name the command, or leave 'run' out")
+  .max(64, "a command has 64 arguments at most");
+
+/** Words for people, which are printed: nothing in them that would end the line or act on a terminal. */
+export function oneLine(most: number): z.ZodString {
+  return z
+    .string()
+    .max(most)
+    .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, "write one line of text, without characters that do not show");
+}
+
+export const owner = oneLine(128);
+
+const reason = oneLine(200).min(8, "say why, in at least eight characters");
 
 export const life = duration.refine((span) => span <= day, "a credential lives 24h at most");
 
@@ -38,16 +56,19 @@ const credential = z.looseObject({
   deliver: z.unknown().optional(),
 });
 
+/** Those that every credential has, whichever its provider. */
+export const commonKeys: readonly string[] = Object.keys(credential.shape);
+
 const step = z.strictObject({
   /** Pinned: the runner may ask for exactly this command or for none. */
-  run: z.array(argument).min(1, "name the command, or leave 'run' out").optional(),
-  credentials: z.array(z.string()).default([]),
+  run: command.optional(),
+  credentials: z.array(z.string()).max(100).default([]),
   network: networkList.default([]),
   workspace: z.enum(["read-only", "overlay", "rw"] as const satisfies readonly WorkspaceMode[]).default("rw"),
 });
 
 /** What a file of 256 KiB can multiply to is bounded too. */
-function atMost(most: number): (record: object) => boolean {
+export function atMost(most: number): (record: object) => boolean {
   return (record) => Object.keys(record).length <= most;
 }
 
@@ -69,11 +90,23 @@ const forEach = z
   .refine((entries) => Object.keys(entries).length > 0, "name at least one entry, or leave 'for_each' out")
   .refine(atMost(100), "a template has 100 entries of for_each at most");
 
+/** The day itself is the last one; what comes after it must have a date of four digits too. */
+const lastDay = z.iso
+  .date('write a date, such as "2027-01-31"')
+  .refine((date) => date < "9999-12-31", "a day that is so far away is never: name one in the coming weeks");
+
+/** `who` and `when`: one, or a list of those that must all hold. */
+export const severalParts = z
+  .unknown()
+  .refine((parts) => !Array.isArray(parts) || parts.length <= 64, "64 that must all hold, at most");
+
 /** What must be known of a template before its base and its variables can be put in. */
 export const headSchema = z.looseObject({
   template: templateName,
   extends: templateName.optional(),
   for_each: forEach.optional(),
+  who: severalParts.optional(),
+  when: severalParts.optional(),
 });
 
 /** A template as it is written; `who`, `when`, `sandbox`, `deliver` and a provider's options are read by what owns them. */
@@ -82,11 +115,11 @@ export const templateSchema = z.strictObject({
   template: templateName,
   /** The name of a template that this one narrows. */
   extends: templateName.optional(),
-  owner: z.string().min(1).max(128).optional(),
+  owner: owner.optional(),
   /** Left out, the template gives nothing to anybody: it is there to be extended. */
-  who: z.unknown().optional(),
+  who: severalParts.optional(),
   for_each: forEach.optional(),
-  when: z.unknown().optional(),
+  when: severalParts.optional(),
   max_ttl: life.optional(),
   credentials: z.record(partName, credential).refine(atMost(100), "a template has 100 credentials at most").default({}),
   steps: z
@@ -98,11 +131,11 @@ export const templateSchema = z.strictObject({
   network: networkList.optional(),
   sandbox: sandbox.prefault({}),
   observe: z
-    .strictObject({ parts: z.array(z.enum(observable)).min(1), until: z.iso.date('write a date, such as "2027-01-31"') })
+    .strictObject({ parts: z.array(z.enum(observable)).min(1).max(observable.length), until: lastDay })
     .optional(),
-  tolerate: z.record(z.string(), z.unknown()).default({}),
+  tolerate: z.record(z.string(), z.unknown()).refine(atMost(64), "a template tolerates 64 things at most").default({}),
   /** Risks that `mayfly check` names and the author takes, by the rule's name, each with the reason. */
-  accept: z.record(z.string(), reason).default({}),
+  accept: z.record(z.string(), reason).refine(atMost(64), "a template accepts 64 risks at most").default({}),
 });
 
 export type WrittenTemplate = z.output<typeof templateSchema>;

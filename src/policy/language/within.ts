@@ -1,15 +1,16 @@
-import { covers, type Endpoint } from "../network.ts";
+import type { Endpoint } from "../network.ts";
 import { accepts, type Pattern } from "../pattern.ts";
 import type { TemplateCredential } from "../policy.ts";
-import type { ProviderRoom } from "../rooms.ts";
-import { fillSample, Slotted, slotKinds } from "../slots.ts";
-import type { Bounds, CredentialBound, NetworkBound } from "./bounds.ts";
+import type { Excess, IsolationBounds, ProviderRoom } from "../rooms.ts";
+import { fillSample, Slotted } from "../slots.ts";
+import type { BoundPattern, Bounds, CredentialBound, NetworkBound } from "./bounds.ts";
 import type { Path } from "./document.ts";
 import { excesses } from "./isolation.ts";
 import { shownEndpoint } from "./narrow.ts";
 import { own, plainOf } from "./plain.ts";
 import type { Reading } from "./reading.ts";
 import type { Shape } from "./shape.ts";
+import { commonKeys } from "./template.ts";
 
 /** A template in its final form, which its bounds are held against. */
 export interface Bounded<D, I> {
@@ -27,9 +28,17 @@ export function checkWithin<D, I>(bounded: Bounded<D, I>, bounds: Bounds<I>, { d
     checkEntries(credential, { bounds, bounded }, complain);
   }
   checkNetworks(bounded.shape, bounds.network, complain);
-  const { isolation, written } = bounded.shape;
-  const found = excesses({ isolation, sandbox: written.sandbox }, isolation.byTrust.keys(), (one) => bounds.beyond(one));
-  for (const { path, message } of found) complain(path, message);
+  checkSandbox(bounded.shape, bounds.sandbox, complain);
+}
+
+function checkSandbox<I>({ isolation, unlimited, written }: Shape<I>, bounds: IsolationBounds<I>, complain: Complain): void {
+  const find = (one: I): readonly Excess[] => bounds.beyond(one);
+  for (const { path, message } of excesses({ isolation, sandbox: written.sandbox }, isolation.byTrust.keys(), find))
+    complain(path, message);
+  if (unlimited === undefined) return;
+  const said = new Set(find(isolation.base).map(({ key }) => key));
+  for (const { key, message } of find(unlimited.base).filter((excess) => !said.has(excess.key)))
+    complain(["observe", "parts"], `limits that are only observed are the host's own: ${key}, ${message}`, "take limits out of it");
 }
 
 type Complain = (path: Path, message: string, fix?: string) => void;
@@ -82,11 +91,17 @@ function optionFlaws<D, I>(
 ): readonly Flaw[] {
   const written = plainOf(shape.written.credentials[name]);
   const at = ["credentials", name];
-  const unfit = Object.entries(entry.options).filter(([key, patterns]) => {
+  const named = entry.options ?? {};
+  const unfit = Object.entries(named).filter(([key, patterns]) => {
     const read = own(plainOf(options), key);
     return !fits(own(written, key) ?? read, read, patterns);
   });
+  const more = Object.keys(written).filter((key) => !Object.hasOwn(named, key) && !commonKeys.includes(key));
   return [
+    ...(entry.options === undefined ? [] : more).map((key) => ({
+      path: [...at, key],
+      message: `only ${Object.keys(named).join(", ") || "what every credential has"} can be said here`,
+    })),
     ...unfit.map(([key, patterns]) => ({ path: [...at, key], message: `not ${patterns.map(patternText).join(" or ")}` })),
     ...(entry.max_ttl !== undefined && ttl > entry.max_ttl
       ? [{ path: [...at, "ttl"], message: `longer than ${entry.max_ttl / 1_000}s` }]
@@ -98,10 +113,10 @@ function patternText({ written }: { readonly written: unknown }): string {
   return String(written);
 }
 
-/** Each of its values, in all that its slots can be filled to. What is no plain text is never within a bound that names it. */
-function fits(written: unknown, read: unknown, patterns: CredentialBound["options"][string]): boolean {
+/** Each of its values, in all that its slots can be filled to. What is no plain text, or nothing at all, is never within a bound that names it. */
+function fits(written: unknown, read: unknown, patterns: readonly BoundPattern[]): boolean {
   if (Array.isArray(written))
-    return written.every((item: unknown, index) => fits(item, Array.isArray(read) ? read[index] : undefined, patterns));
+    return written.length > 0 && written.every((item: unknown, index) => fits(item, Array.isArray(read) ? read[index] : undefined, patterns));
   if (typeof written !== "string" && typeof written !== "boolean" && typeof written !== "number") return false;
   return patterns.some(({ pattern }) => fitsOne(pattern, written, read));
 }
@@ -109,16 +124,16 @@ function fits(written: unknown, read: unknown, patterns: CredentialBound["option
 function fitsOne(pattern: Pattern, written: string | number | boolean, read: unknown): boolean {
   if (pattern.kind === "literal" || typeof written !== "string") return accepts(pattern, written);
   // `secret/shop/../ops` is not beneath `secret/shop/` for whoever resolves it.
-  const winding = /(?:^|[/:])\.{1,2}(?:[/:]|$)/.test(written);
-  return !winding && accepts(pattern, spread(written, read));
+  if (/(?:^|[/:])\.{1,2}(?:[/:]|$)/.test(written)) return false;
+  if (!(read instanceof Slotted)) return !/[{}]/.test(written) && accepts(pattern, written);
+  const [start = ""] = written.split("{", 1);
+  // What such a slot is filled to may be any number of segments, from the one on in which it stands.
+  if (read.crosses) return pattern.glob.open && accepts(pattern, start.slice(0, /[^/:]*$/.exec(start)?.index));
+  return accepts(pattern, written.replaceAll(/\{[^}]*\}/g, anyValue));
 }
 
-/** A slot whose values may hold a separator is as good as two segments, so that only a `**` stands for it. */
-function spread(text: string, read: unknown): string {
-  if (!(read instanceof Slotted)) return text;
-  const { value } = slotKinds[read.kind];
-  return ["a/a", "a:a"].some((sample) => value.test(sample)) ? text.replaceAll(/\{[^}]*\}/g, "$&/$&") : text;
-}
+/** No pattern has it, so that only a `*` stands for what a slot is filled to, and never the slot's own name. */
+const anyValue = "\0";
 
 function commandFlaws<I>(name: string, { commands }: CredentialBound, { steps }: Shape<I>): readonly Flaw[] {
   if (commands === undefined) return [];
@@ -141,6 +156,6 @@ function checkNetworks<I>({ network, steps }: Shape<I>, bound: NetworkBound | un
   for (const step of steps.values()) check(["steps", step.name, "network"], step.network);
 }
 
-function isWithin(endpoint: Endpoint, { endpoints, ofCredentials }: NetworkBound): boolean {
-  return (ofCredentials && endpoint.from === "credentials") || endpoints.some((allowed) => covers(allowed, endpoint));
+function isWithin(endpoint: Endpoint, bound: NetworkBound): boolean {
+  return (bound.ofCredentials && endpoint.from === "credentials") || bound.covers(endpoint);
 }

@@ -1,9 +1,10 @@
-import { accepts } from "../pattern.ts";
-import { closedValues, refForms } from "./claim-values.ts";
+import { accepts, isBinding, type Pattern } from "../pattern.ts";
+import { branchClaims, closedValues, refForms } from "./claim-values.ts";
 import { contradictions } from "./contradiction.ts";
+import { oddity, type TextUse } from "./odd-text.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
-import { scopeTexts } from "./scope-view.ts";
-import { isLiteral, type PlacedLine, patternText, presetIs } from "./who-view.ts";
+import { eachText } from "./scope-view.ts";
+import { isLiteral, isSingle, type PlacedLine, patternText, presetIs } from "./who-view.ts";
 import { slipOf } from "./words.ts";
 
 /** Whether the lines of `who` say what their author meant. */
@@ -19,7 +20,7 @@ export const claimRules: readonly Rule[] = [
     name: "unknown-claim",
     level: "advice",
     says: "No token of this issuer is known to have the claim, and without it no job can match.",
-    fix: "look at a token's claims (`mayfly explain --token`); where the vendor added the claim since, accept this",
+    fix: "look at a token's claims (`mayfly explain --token-file`); where the vendor added the claim since, accept this",
     check: (linted) => foreignClaims(linted, (near) => near === undefined),
   },
   {
@@ -53,8 +54,8 @@ export const claimRules: readonly Rule[] = [
   {
     name: "lookalike-letters",
     level: "risk",
-    says: "A value holds invisible characters, or Cyrillic or Greek letters among Latin ones: what is read is not what is matched.",
-    fix: "type the value anew",
+    says: "A text holds characters that nobody sees, that look like others or are another spelling of them, or a blank at an end: what is read is not what is there.",
+    fix: "type the text anew",
     check: lookalikes,
   },
   {
@@ -67,9 +68,9 @@ export const claimRules: readonly Rule[] = [
   {
     name: "idle-line",
     level: "advice",
-    says: "A `not` excludes only what another line of the same claim does not let in anyhow: it reads like protection, and is none.",
+    says: "A `not` excludes only what another line of the same claim does not let in anyhow, or a line takes whatever comes: it reads like protection, and is none.",
     fix: "take it out, or let it exclude what could come",
-    check: idleLines,
+    check: (linted) => [...idleNots(linted), ...idleGlobs(linted)],
   },
 ];
 
@@ -164,25 +165,52 @@ function uuidShapes(linted: Linted): readonly Finding[] {
   );
 }
 
-const invisible = /[\p{Cc}\p{Cf}\u2028\u2029\u3164]/u;
-const mixed = /(?=.*\p{Script=Latin})(?=.*[\p{Script=Cyrillic}\p{Script=Greek}])/u;
+const longestShown = 80;
 
-function lookalikes(linted: Linted): readonly Finding[] {
-  const asked = linted.lines.flatMap((line) => [line.claim, ...texts(line)].map((text) => ({ path: line.path, text })));
-  const scopes = [...linted.template.credentials.keys()].flatMap((name) => scopeTexts(linted, name));
-  return [...asked, ...scopes].flatMap(({ path, text }) => {
-    if (invisible.test(text)) return [{ path, message: `an invisible character in ${JSON.stringify(text)}` }];
-    return mixed.test(text) ? [{ path, message: `letters of two alphabets in ${JSON.stringify(text)}` }] : [];
+/** Those of `who` line by line, since parts of it may be a base's or a folder's. */
+function lookalikes({ lines, template }: Linted): readonly Finding[] {
+  const found: Finding[] = [];
+  const look = (path: Finding["path"], text: string): void => {
+    const odd = oddity(text, useOf(path));
+    if (odd !== undefined) found.push({ path: [...path], message: `${odd} ${JSON.stringify(text.slice(0, longestShown))}` });
+  };
+  for (const line of lines) for (const text of texts(line)) look(line.path, text);
+  const { who: _, ...others } = template.expanded;
+  eachText(others, [], look);
+  return found;
+}
+
+function useOf([first, _, third]: Finding["path"]): TextUse {
+  if (first === "accept" || first === "tolerate") return "prose";
+  return first === "steps" && third === "run" ? "argument" : "name";
+}
+
+/** Of a claim that may have several values, another value is no protection against this one. */
+function idleNots({ template, lines, issuers }: Linted): readonly Finding[] {
+  const top = new Map(
+    template.who.flatMap((line) =>
+      line.kind === "claim" && line.patterns.every(isLiteral) ? [[line.claim, new Set(line.patterns.map(patternText))]] : [],
+    ),
+  );
+  return lines.flatMap((line) => {
+    const wanted = top.get(line.claim);
+    if (line.kind !== "not" || wanted === undefined || !isSingle(issuers, line.claim)) return [];
+    const idle = line.patterns.every((pattern) => isLiteral(pattern) && !wanted.has(patternText(pattern)));
+    return idle ? [{ path: line.path, message: `${line.claim} is only ever ${[...wanted].join(" or ")}` }] : [];
   });
 }
 
-function idleLines({ template, lines }: Linted): readonly Finding[] {
-  const top = template.who.flatMap((line) => (line.kind === "claim" && line.patterns.every(isLiteral) ? [line] : []));
-  return lines.flatMap((line) => {
-    const asked = top.find(({ claim }) => claim === line.claim);
-    if (line.kind !== "not" || asked === undefined) return [];
-    const wanted = asked.patterns.map(patternText);
-    const idle = line.patterns.every((pattern) => isLiteral(pattern) && !wanted.includes(patternText(pattern)));
-    return idle ? [{ path: line.path, message: `${line.claim} is only ever ${wanted.join(" or ")}` }] : [];
-  });
+/** Where every token has the claim, `**` asks for nothing; what takes every branch has a rule of its own. */
+function idleGlobs({ lines, issuers }: Linted): readonly Finding[] {
+  return lines
+    .filter(({ kind, claim }) => kind === "claim" && !branchClaims.includes(claim))
+    .filter(({ claim }) => issuers.length > 0 && issuers.every(({ sent }) => sent.includes(claim)))
+    .filter(({ claim, patterns }) => patterns.some((pattern) => takesAll(pattern, issuers, claim)))
+    .map(({ claim, path }) => ({ path, message: `every job has some ${claim}`, fix: "name the values, or take the line out" }));
+}
+
+function takesAll(pattern: Pattern, issuers: Linted["issuers"], claim: string): boolean {
+  if (isBinding(pattern)) return false;
+  const values = issuers.flatMap(({ preset }) => closedValues(preset, claim));
+  return patternText(pattern) === "**" || (values.length > 0 && values.every((value) => accepts(pattern, value)));
 }

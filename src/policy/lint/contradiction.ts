@@ -1,40 +1,67 @@
+import type { Path } from "../language/document.ts";
+import { accepts, type Pattern } from "../pattern.ts";
 import type { ClaimLine, WhoLine } from "../who.ts";
 import { writersOnly } from "./claim-values.ts";
-import { exclude } from "./overlap.ts";
+import { allowance, type Comparing, exclude } from "./exclude.ts";
 import type { Finding, Linted } from "./rule.ts";
-import { asking, isLiteral, patternText, presetIs } from "./who-view.ts";
+import { asking, isLiteral, isSingle, patternText } from "./who-view.ts";
+
+/** Lines that one job must hold together: those at the top, or with them those of one alternative. */
+interface World {
+  readonly path: Path;
+  readonly lines: readonly ClaimLine[];
+  /** Those that are in no other. */
+  readonly own: ReadonlySet<ClaimLine>;
+}
+
+/** A who that takes longer to compare than this is not judged: all that is lost is being told that nobody matches. */
+const mostSteps = 500_000;
 
 /** Why no job, or no job by one alternative of `any`, can match. */
 export function contradictions(linted: Linted): readonly Finding[] {
-  const { who } = linted.template;
+  const by: Comparing = { ...allowance(mostSteps), isList: (claim) => !isSingle(linted.issuers, claim) };
+  const found = worldsOf(linted.template.who).flatMap((world) => [
+    ...clashes(world, by),
+    ...sentAlways(world, linted),
+    ...eventsWithoutTrust(world, linted),
+  ]);
+  return [...found, ...underivable(linted)].slice(0, 4);
+}
+
+function worldsOf(who: readonly WhoLine[]): readonly World[] {
   const top = who.flatMap((line) => (line.kind === "any" ? [] : [line]));
+  const alternatives = who.flatMap((line) => (line.kind === "any" ? line.alternatives : []));
   return [
-    ...clashes(top, top).map((message): Finding => ({ path: ["who"], message })),
-    ...who.flatMap((line) => inAlternatives(line, top)),
-    ...underivable(linted),
-    ...eventsWithoutTrust(linted),
-  ].slice(0, 4);
+    { path: ["who"], lines: top, own: new Set(top) },
+    ...alternatives.map((own, index) => ({ path: ["who", "any", index], lines: [...top, ...own], own: new Set(own) })),
+  ];
 }
 
-function inAlternatives(line: WhoLine, top: readonly ClaimLine[]): readonly Finding[] {
-  if (line.kind !== "any") return [];
-  return line.alternatives.flatMap((lines, index) => {
-    const [message] = [...clashes(lines, top), ...clashes(lines, lines)];
-    return message === undefined ? [] : [{ path: ["who", "any", index], message }];
-  });
+/** Few lines are about one claim: at most three of each template, base and folder. */
+function clashes({ path, lines, own }: World, by: Comparing): readonly Finding[] {
+  return [...Map.groupBy(lines, ({ claim }) => claim).values()].flatMap((same) =>
+    same.flatMap((line, index) =>
+      same
+        .slice(index + 1)
+        .filter((other) => (own.has(line) || own.has(other)) && exclude(line, other, by))
+        .map((other) => ({ path, message: line.kind === "claim" ? clash(line, other) : clash(other, line) })),
+    ),
+  );
 }
 
-function clashes(lines: readonly ClaimLine[], others: readonly ClaimLine[]): readonly string[] {
-  return lines.flatMap((line) => {
-    if (line.kind !== "claim") return [];
-    const other = others.find((against) => against !== line && exclude(line, against));
-    return other === undefined ? [] : [`no job can have ${line.claim} ${line.expected} and ${told(other)}`];
-  });
+function clash(one: ClaimLine, other: ClaimLine): string {
+  return `no job can ${told(one)} and ${told(other)}`;
 }
 
 function told(line: ClaimLine): string {
   if (line.kind === "absent") return `be without ${line.claim}`;
-  return line.kind === "not" ? `not ${line.expected}` : line.expected;
+  return line.kind === "not" ? `have none of ${line.claim} ${line.expected}` : `have ${line.claim} ${line.expected}`;
+}
+
+function sentAlways({ path, own }: World, { issuers }: Linted): readonly Finding[] {
+  return [...own]
+    .filter(({ kind, claim }) => kind === "absent" && issuers.length > 0 && issuers.every(({ sent }) => sent.includes(claim)))
+    .map(({ claim }) => ({ path: [...path, "absent"], message: `no job can be without ${claim}` }));
 }
 
 /** `trust` is the broker's word, and for many issuers it can only come out as `unknown`. */
@@ -50,23 +77,22 @@ function underivable(linted: Linted): readonly Finding[] {
     }));
 }
 
-/** `workflow_run` and its like have no trust but `unknown`, which no template can ask for; pull requests have their own and no other. */
-function eventsWithoutTrust(linted: Linted): readonly Finding[] {
-  const trusts = asking(linted, "trust").map(({ patterns }) => patterns.map(patternText));
-  if (!presetIs(linted, "github", "forgejo") || trusts.length === 0) return [];
-  const pulls = trusts.every((asked) => asked.includes("pull_request"));
-  return asking(linted, "event_name")
-    .filter(({ patterns }) =>
-      patterns.every(
-        (pattern) =>
-          isLiteral(pattern) &&
-          !writersOnly.includes(patternText(pattern)) &&
-          !(pulls && patternText(pattern).startsWith("pull_request")),
-      ),
-    )
-    .map(({ path, patterns }) => ({
-      path,
-      message: `a job of ${patterns.map(patternText).join(" or ")} never has the trust that the template asks for`,
+/** `identity/presets/actions.ts`: each event has one trust or the other, and `workflow_run` and its like have none but `unknown`. */
+function eventsWithoutTrust({ path, lines, own }: World, { issuers }: Linted): readonly Finding[] {
+  const asked = lines.flatMap((line) => (line.kind === "claim" ? [line] : []));
+  const trusts = asked.filter(({ claim }) => claim === "trust").map(({ patterns }) => patterns.map(patternText));
+  const actions = issuers.length > 0 && issuers.every(({ preset }) => ["github", "forgejo"].includes(preset));
+  if (!actions || trusts.length === 0) return [];
+  const all = (...some: readonly string[]): boolean => trusts.every((each) => some.some((trust) => each.includes(trust)));
+  const fits = (pattern: Pattern): boolean =>
+    (all("protected", "branch") && writersOnly.some((event) => accepts(pattern, event))) ||
+    (all("pull_request") && (!isLiteral(pattern) || patternText(pattern).startsWith("pull_request")));
+  return asked
+    .filter((line) => line.claim === "event_name" && !line.patterns.some(fits))
+    .filter((line) => own.has(line) || asked.some((other) => other.claim === "trust" && own.has(other)))
+    .map((line) => ({
+      path: own.has(line) ? [...path, "event_name"] : path,
+      message: `a job of ${line.patterns.map(patternText).join(" or ")} never has the trust that the template asks for`,
       fix: "ask for an event that only those with write access cause, such as push",
     }));
 }

@@ -99,6 +99,13 @@ export const credentialRules: readonly Rule[] = [
         })),
   },
   {
+    name: "ages-while-waiting",
+    level: "advice",
+    says: "A credential is made before the run waits for another one's provider, and may have half of its life behind it, or all, when the job gets it.",
+    fix: "let it live for more than twice the other's 'wait', or wait less",
+    check: agesWhileWaiting,
+  },
+  {
     name: "credential-twice",
     level: "advice",
     says: "Two credentials ask one provider for the very same: one more thing to leak, and nothing gained.",
@@ -115,13 +122,25 @@ function most({ rooms }: Linted, { provider }: TemplateCredential<unknown>): Dur
   return rooms.providers.get(provider)?.maxTtl ?? day;
 }
 
-function longestRun({ template, rooms, facts }: Linted): Duration {
-  const others = [...template.isolation.byTrust.values()].map((isolation) => rooms.isolation.facts(isolation).timeout);
-  return Math.max(facts.timeout, ...others);
+function longestRun({ isolations }: Linted): Duration {
+  return Math.max(...isolations.map(({ facts }) => facts.timeout));
 }
 
 function ttlFinding({ name, ttl }: TemplateCredential<unknown>, why: string): Finding {
   return { path: ["credentials", name, "ttl"], message: `${durationText(ttl)}: ${why}` };
+}
+
+/** Once for each that waits. */
+function agesWhileWaiting(linted: Linted): readonly Finding[] {
+  return credentialsOf(linted)
+    .filter(({ wait }) => wait > 0)
+    .flatMap(({ name, wait }) => {
+      const beside = runsWithCredentials(linted).filter(({ credentials }) => credentials.some((one) => one.name === name));
+      const aged = beside.flatMap(({ credentials }) => credentials.filter((one) => one.name !== name && one.ttl < 2 * wait));
+      const names = [...new Set(aged.map((one) => `${one.name} (${durationText(one.ttl)})`))].join(", ");
+      const message = `${durationText(wait)}, in which ${names} may have grown old`;
+      return aged.length === 0 ? [] : [{ path: ["credentials", name, "wait"], message }];
+    });
 }
 
 function everythingEverywhere(linted: Linted): readonly Finding[] {

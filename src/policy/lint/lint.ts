@@ -1,4 +1,5 @@
 import type { TemplateDocument } from "../language/document.ts";
+import type { Stepwise } from "../language/stepwise.ts";
 import type { Template } from "../policy.ts";
 import type { Problem } from "../problem.ts";
 import type { Rooms } from "../rooms.ts";
@@ -7,6 +8,7 @@ import { wholePolicy } from "./policy-view.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { rules } from "./rules.ts";
 import { runsOf } from "./run-view.ts";
+import { scopesOf } from "./scope-view.ts";
 import { issuersOf, placedLines } from "./who-view.ts";
 
 /** One template in its final form, as it is written, and where in the files each part of it stands. */
@@ -20,11 +22,12 @@ export interface Draft {
  * What the rules find in templates that the language allows: bases (whose `who` is empty) are among the drafts, and each entry of a
  * `for_each`, of which the same finding is said once. Pure, and the same on every day unless `rooms.now` says which it is.
  */
-export function lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unknown>): readonly Problem[] {
-  const policy = wholePolicy(drafts);
+export function* lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unknown>): Stepwise<readonly Problem[]> {
+  const policy = wholePolicy(drafts, rooms);
   const problems = new Map<string, Problem>();
   const fired = new Map<TemplateDocument, Set<string>>();
   for (const draft of drafts) {
+    yield;
     const linted = lintedOf(draft, rooms, policy);
     for (const { rule, finding } of findings(linted)) {
       fired.set(draft.document, (fired.get(draft.document) ?? new Set()).add(rule.name));
@@ -37,7 +40,7 @@ export function lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unkno
   return [...problems.values(), ...idleAccepts(drafts, fired, { now: rooms.now, levelOf })].toSorted(inFile);
 }
 
-function lintedOf({ template, written, document }: Draft, rooms: Rooms<unknown, unknown>, policy: Linted["policy"]): Linted {
+export function lintedOf({ template, written, document }: Draft, rooms: Rooms<unknown, unknown>, policy: Linted["policy"]): Linted {
   return {
     template,
     written,
@@ -47,9 +50,18 @@ function lintedOf({ template, written, document }: Draft, rooms: Rooms<unknown, 
     issuers: issuersOf(template.who, rooms),
     runs: runsOf(template),
     endings: endingsOf(template, rooms),
-    facts: rooms.isolation.facts(template.isolation.base),
+    scopes: scopesOf({ template, written }),
+    isolations: isolationsOf(template, rooms),
     policy,
   };
+}
+
+function isolationsOf({ isolation: { base, byTrust } }: Draft["template"], rooms: Rooms<unknown, unknown>): Linted["isolations"] {
+  const { facts } = rooms.isolation;
+  return [
+    { path: ["sandbox"], facts: facts(base) },
+    ...[...byTrust].map(([trust, one]) => ({ path: ["sandbox", "by_trust", trust], facts: facts(one) })),
+  ];
 }
 
 function endingsOf({ credentials }: Draft["template"], { providers }: Rooms<unknown, unknown>): Linted["endings"] {
@@ -61,8 +73,16 @@ function endingsOf({ credentials }: Draft["template"], { providers }: Rooms<unkn
 }
 
 function findings(linted: Linted): readonly { readonly rule: Rule; readonly finding: Finding }[] {
-  return rules.flatMap((rule) => rule.check(linted).map((finding) => ({ rule, finding })));
+  return rules.flatMap((rule) =>
+    rule
+      .check(linted)
+      .slice(0, mostOfOne)
+      .map((finding) => ({ rule, finding })),
+  );
 }
+
+/** More of one rule in one template are not said: they would be the same again. */
+const mostOfOne = 50;
 
 function levelOf(name: string): Rule["level"] | undefined {
   return rules.find((rule) => rule.name === name)?.level;

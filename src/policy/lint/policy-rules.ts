@@ -1,7 +1,7 @@
 import { day } from "../../time.ts";
+import type { Overlaps } from "./overlap.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { gives } from "./run-view.ts";
-import { member } from "./scope-view.ts";
 
 /** What a template is among the others, and for how long. */
 export const policyRules: readonly Rule[] = [
@@ -19,7 +19,7 @@ export const policyRules: readonly Rule[] = [
     says: "The file does not name its JSON Schema, so that no editor completes it or shows a slip while it is typed.",
     fix: "make its first line `# yaml-language-server: $schema=`, with the path to template.schema.json",
     check: ({ text }) =>
-      /^#\s*yaml-language-server:\s*\$schema=\S/m.test(text) ? [] : [{ path: [], message: "no schema is named" }],
+      /^#[ \t]*yaml-language-server:[ \t]*\$schema=\S/m.test(text) ? [] : [{ path: [], message: "no schema is named" }],
   },
   {
     name: "idle-base",
@@ -36,14 +36,14 @@ export const policyRules: readonly Rule[] = [
     level: "advice",
     says: "One job can match two templates: unless it names one, it is denied as ambiguous.",
     fix: "make them differ in a claim, such as environment; or have the runner name the template",
-    check: (linted) => overlapFindings(linted, false),
+    check: (linted) => overlapFindings(linted, "beyond"),
   },
   {
     name: "each-alike",
     level: "risk",
     says: "Entries of `for_each` differ in what they give and not in whom they give it to: a job of the one may ask for the other.",
     fix: 'put a variable of the entries into who: `environment: "{each.environment}"`',
-    check: (linted) => (gives(linted) ? overlapFindings(linted, true) : []),
+    check: (linted) => (gives(linted) ? overlapFindings(linted, "within") : []),
   },
   {
     name: "observe-past",
@@ -77,10 +77,13 @@ export const policyRules: readonly Rule[] = [
   },
 ];
 
-/** Within one file the entries of its `for_each`, else the other templates. */
-function overlapFindings({ template, policy, written }: Linted, within: boolean): readonly Finding[] {
-  const others = (policy.overlaps().get(template.name) ?? []).filter(({ file }) => (file === template.file) === within);
-  if (others.length === 0) return [];
-  const path = within && member(written, "for_each") !== undefined ? ["for_each"] : ["who"];
-  return [{ path, message: `${template.name} and ${others.map(({ name }) => name).join(", ")} can match the same job` }];
+/** Within one file the entries of its `for_each`, else the other templates. Where there was too much to compare, that is said instead. */
+function overlapFindings({ template: { name }, policy }: Linted, which: keyof Overlaps): readonly Finding[] {
+  const { others, ended } = policy.overlaps()[which];
+  const path = [which === "within" ? "for_each" : "who"];
+  const met = others.get(name) ?? [];
+  const message = `${name} and ${met.join(", ")} can match the same job`;
+  const unknown = `from ${name} on it is not known which can match the same job: there is too much to compare`;
+  const fix = "write fewer alternatives under 'any', or ask for different values of one claim in each";
+  return [...(met.length === 0 ? [] : [{ path, message }]), ...(ended.has(name) ? [{ path, message: unknown, fix }] : [])];
 }

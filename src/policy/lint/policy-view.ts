@@ -1,6 +1,8 @@
 import type { Template } from "../policy.ts";
+import type { Rooms } from "../rooms.ts";
 import { type Overlaps, overlapsOf } from "./overlap.ts";
 import { member } from "./scope-view.ts";
+import { issuersOf } from "./who-view.ts";
 
 /** What only all templates together say. */
 export interface WholePolicy {
@@ -15,11 +17,10 @@ interface Written {
   readonly written: Readonly<Record<string, unknown>>;
 }
 
-export function wholePolicy(drafts: readonly Written[]): WholePolicy {
+export function wholePolicy(drafts: readonly Written[], rooms: Rooms<unknown, unknown>): WholePolicy {
   let found: Overlaps | undefined;
   const extended = drafts.map(({ written }) => member(written, "extends")).filter((name) => typeof name === "string");
-  return {
-    extended: new Set(extended),
-    overlaps: () => (found ??= overlapsOf(drafts.map(({ template }) => template))),
-  };
+  const templates = drafts.map(({ template }) => template);
+  const listsOf = ({ who }: Pick<Template<unknown, unknown>, "who">) => issuersOf(who, rooms).flatMap(({ lists }) => lists);
+  return { extended: new Set(extended), overlaps: () => (found ??= overlapsOf(templates, listsOf)) };
 }

@@ -4,6 +4,7 @@ import type { Level } from "../problem.ts";
 import type { IsolationFacts, IssuerRoom, ProviderRoom, Rooms } from "../rooms.ts";
 import type { WholePolicy } from "./policy-view.ts";
 import type { Run } from "./run-view.ts";
+import type { ScopeText } from "./scope-view.ts";
 import type { PlacedLine } from "./who-view.ts";
 
 /** One thing that a security team should not have to find by reading. */
@@ -44,6 +45,9 @@ export interface Linted {
   readonly runs: readonly Run[];
   /** How each credential ends, by its name. */
   readonly endings: ReadonlyMap<string, ReturnType<ProviderRoom["ends"]>>;
-  readonly facts: IsolationFacts;
+  /** Every text in what each credential asks of its provider. */
+  readonly scopes: ReadonlyMap<string, readonly ScopeText[]>;
+  /** What jobs are held by: most of them first, then those of each trust that has its own. */
+  readonly isolations: readonly { readonly path: Path; readonly facts: IsolationFacts }[];
   readonly policy: WholePolicy;
 }

@@ -9,12 +9,15 @@ export const sandboxRules: readonly Rule[] = [
   {
     name: "passes-secret",
     level: "risk",
-    says: "By its name the variable is a secret of the runner's: it reaches the job unrecorded, and nobody ends it with the job.",
-    fix: "give the job a credential instead, and take the name out of sandbox.env.pass",
+    says: "By its name the variable is a secret of the runner's, or among all that begin so there can be one: it reaches the job unrecorded, and nobody ends it with the job.",
+    fix: "give the job a credential instead, and take the name out of sandbox.env.pass; instead of a beginning, name the variables",
     check: (linted) =>
-      passFindings(linted, ({ passes, dropped }) =>
-        passes.filter((name) => !dropped.includes(name) && !plainIds.test(name) && secret.test(name)),
-      ).map(({ name, path }) => ({ path, message: `${name} is a secret, by its name` })),
+      passFindings(linted, ({ passes, dropped }) => passes.filter((name) => !dropped.includes(name) && isSecret(name))).map(
+        ({ name, path }) => ({
+          path,
+          message: name.endsWith("*") ? `${name} also passes ${name.slice(0, -1)}…TOKEN` : `${name} is a secret, by its name`,
+        }),
+      ),
   },
   {
     name: "passes-widely",
@@ -22,7 +25,7 @@ export const sandboxRules: readonly Rule[] = [
     says: "The beginning of a name is so short that it passes variables of many programs, secrets among them.",
     fix: "name the variables, or a beginning such as GITHUB_*",
     check: (linted) =>
-      passFindings(linted, ({ passes }) => passes.filter((name) => name.endsWith("*") && name.length < 4)).map(
+      passFindings(linted, ({ passes }) => passes.filter(isWide)).map(
         ({ name, path }) => ({
           path,
           message: `${name} passes whatever begins so`,
@@ -43,7 +46,7 @@ export const sandboxRules: readonly Rule[] = [
     says: "The job also runs on a host that cannot hold it as it should.",
     fix: "give the host what it lacks (`mayfly doctor` says what), and take the line out",
     check: (linted) =>
-      linted.facts.tolerates.map((name) => ({
+      [...new Set(linted.isolations.flatMap(({ facts }) => facts.tolerates))].map((name) => ({
         path: ["tolerate", name],
         message: `runs without ${name}`,
       })),
@@ -53,10 +56,10 @@ export const sandboxRules: readonly Rule[] = [
     level: "advice",
     says: "A job may run for more than six hours: what has gone wrong with it is noticed late.",
     fix: "set sandbox.timeout to what it takes",
-    check: (linted) => {
-      const { timeout } = linted.facts;
-      return timeout > 6 * hour ? [{ path: ["sandbox", "timeout"], message: durationText(timeout) }] : [];
-    },
+    check: ({ isolations }) =>
+      isolations
+        .filter(({ facts }, index) => facts.timeout > 6 * hour && (index === 0 || facts.timeout !== isolations[0]?.facts.timeout))
+        .map(({ path, facts }) => ({ path: [...path, "timeout"], message: durationText(facts.timeout) })),
   },
   {
     name: "by-trust-loosens",
@@ -85,14 +88,35 @@ export const sandboxRules: readonly Rule[] = [
   },
 ];
 
-const secret = /(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIALS?|_PAT|_AUTH)\*?$/i;
-/** Numbers of a run, which end alike. */
-const plainIds = /^(?:CI_COMMIT|GITHUB_RUN|GITHUB_SHA)/;
+/** What the names of secrets end in. */
+const secret =
+  /(?:(?:TOKEN|SECRET|PASS|PASSWORD|PASSPHRASE|KEY|CREDENTIAL)S?|PASSWD|(?:^|_)(?:PWD|PAT|AUTH|JWT))$/i;
+/** They end so, and are none. */
+const plainNames: readonly string[] = ["PWD", "OLDPWD"];
+/** What CI systems' own variables begin with: their secrets are known, and never enter a job (`sandbox/denied-names.ts`). */
+const plainBeginnings: readonly string[] = [
+  ...["GITHUB_*", "GITHUB_REF_*", "GITHUB_RUN_*", "GITHUB_WORKFLOW_*", "FORGEJO_*", "RUNNER_*"],
+  ...["CI_*", "CI_COMMIT_*", "CI_JOB_*", "CI_PIPELINE_*", "CI_PROJECT_*", "CI_MERGE_REQUEST_*", "CI_ENVIRONMENT_*", "GITLAB_*"],
+  ...["BUILDKITE_*", "CIRCLE_*", "BITBUCKET_*", "LC_*"],
+];
 
+/** Any beginning can be that of a secret's name. */
+function isSecret(name: string): boolean {
+  if (name.endsWith("*")) return !isWide(name) && !plainBeginnings.includes(name);
+  return secret.test(name) && !plainNames.includes(name);
+}
+
+function isWide(name: string): boolean {
+  return name.endsWith("*") && name.length < 4;
+}
+
+/** Of every trust's own sandbox, what most jobs have not. */
 function passFindings(
-  { template, facts }: Linted,
+  { template, isolations }: Linted,
   pick: (facts: IsolationFacts) => readonly string[],
 ): readonly { readonly name: string; readonly path: Finding["path"] }[] {
   if (template.who.length === 0) return [];
-  return pick(facts).map((name) => ({ name, path: ["sandbox", "env", "pass"] }));
+  const [common, ...others] = isolations.map(({ path, facts }) => ({ path: [...path, "env", "pass"], names: pick(facts) }));
+  const more = others.map(({ path, names }) => ({ path, names: names.filter((name) => common?.names.includes(name) !== true) }));
+  return [...(common === undefined ? [] : [common]), ...more].flatMap(({ path, names }) => names.map((name) => ({ path, name })));
 }

@@ -1,9 +1,10 @@
-import { slotsOf } from "../slots.ts";
 import { isKnown } from "./claim-rules.ts";
 import { branchClaims } from "./claim-values.ts";
+import { actionTakes, hasWildcard, isAnyAction, isAnyResource } from "./iam.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { credentialsOf } from "./run-view.ts";
 import { type ScopeText, scopeTexts } from "./scope-view.ts";
+import { slotFindings } from "./slot-view.ts";
 import { pins } from "./who-view.ts";
 import { slipOf } from "./words.ts";
 
@@ -62,28 +63,38 @@ export const scopeRules: readonly Rule[] = [
     level: "risk",
     says: "A policy allows every action, or every action of a service.",
     fix: "list the actions that the job uses; `mayfly suggest` shows them",
-    check: (linted) => policyFindings(linted, "Action", (text) => /^(?:[a-z0-9-]+:)?\*$/i.test(text)),
+    check: (linted) => policyFindings(linted, "Action", isAnyAction),
   },
   {
     name: "policy-any-resource",
     level: "risk",
     says: "A policy allows its actions on every resource of the account.",
     fix: "name the resource, with {repository_id} in it where jobs share one",
-    check: (linted) => policyFindings(linted, "Resource", (text) => text === "*"),
+    check: (linted) => policyFindings(linted, "Resource", isAnyResource),
   },
   {
     name: "policy-passes-role",
     level: "risk",
     says: "`iam:PassRole` hands any role to a service, and with it whatever that role may do.",
     fix: "leave it to a deployment role, with the role that may be passed as its only resource",
-    check: (linted) => policyFindings(linted, "Action", (text) => /^iam:(?:Pass\*|PassRole)$/i.test(text)),
+    check: (linted) => actionFindings(linted, ["iam:PassRole"]),
   },
   {
     name: "policy-chains-roles",
     level: "risk",
     says: "`sts:AssumeRole` goes on to another role, which no template bounds and no revocation here ends.",
     fix: "let the template's credential be the role that does the work",
-    check: (linted) => policyFindings(linted, "Action", (text) => /^sts:Assume(?:Role\w*|\*)$/i.test(text)),
+    check: (linted) => actionFindings(linted, chaining),
+  },
+  {
+    name: "role-with-wildcard",
+    level: "error",
+    says: "A role's ARN names one role: with a wildcard in it it names none, and every run is refused upstream.",
+    fix: "write the role in full; for_each can make one template for each of several",
+    check: (linted) =>
+      textFindings(linted, ({ path, text }) =>
+        path.at(-1) === "role" && text.startsWith("arn:") && hasWildcard(text) ? `no role is called ${text}` : undefined,
+      ),
   },
   {
     name: "as-job",
@@ -112,13 +123,20 @@ const chosen: readonly string[] = [
 const admin =
   /(?:^|[/:_.-])(?:admin|administrator|administratoraccess|poweruseraccess|root|superuser|sudo|cluster-admin|owner)(?:$|[/:_.-])/i;
 
-function slotFindings(linted: Linted, judge: (claim: string) => Omit<Finding, "path"> | undefined): readonly Finding[] {
-  return credentialsOf(linted).flatMap(({ name, options }) =>
-    [...new Set(slotsOf(options))].flatMap((claim) => {
-      const judged = judge(claim);
-      const text = scopeTexts(linted, name).find((one) => one.text.includes(`{${claim}}`));
-      return judged === undefined ? [] : [{ path: text?.path ?? ["credentials", name], ...judged }];
-    }),
+/** Roles that one goes on to; each has the same end in a policy. */
+const chaining: readonly string[] = [
+  "sts:AssumeRole",
+  "sts:AssumeRoleWithSAML",
+  "sts:AssumeRoleWithWebIdentity",
+  "sts:AssumeRoot",
+];
+
+/** What takes every action of every service is told by a rule of its own, and this would be the same again. */
+function actionFindings(linted: Linted, actions: readonly string[]): readonly Finding[] {
+  return policyFindings(
+    linted,
+    "Action",
+    (text) => !actionTakes(text, "zz9:Zz9") && actions.some((action) => actionTakes(text, action)),
   );
 }
 
@@ -134,8 +152,8 @@ function textFindings(linted: Linted, judge: (text: ScopeText) => string | undef
 /** A statement of a policy as AWS writes it, and all that copied it; `NotAction` and `NotResource` are everything but. */
 function policyFindings(linted: Linted, member: "Action" | "Resource", fits: (text: string) => boolean): readonly Finding[] {
   return textFindings(linted, ({ path, text }) => {
-    const key = path.findLast((part) => typeof part === "string");
-    if (key === `Not${member}`) return fits("*") ? `everything but ${text}` : undefined;
-    return key === member && fits(text) ? `${member} ${text}` : undefined;
+    const key = path.findLast((part) => typeof part === "string")?.toLowerCase();
+    if (key === `not${member.toLowerCase()}`) return fits("*") ? `everything but ${text}` : undefined;
+    return key === member.toLowerCase() && fits(text) ? `${member} ${text}` : undefined;
   });
 }

@@ -1,3 +1,4 @@
+import { expandedLine, fetches } from "./command.ts";
 import type { Rule } from "./rule.ts";
 import { runName, runsWithCredentials } from "./run-view.ts";
 import { productionWord } from "./words.ts";
@@ -34,8 +35,10 @@ export const stepRules: readonly Rule[] = [
     fix: "pin a program and its arguments, or a script",
     check: (linted) =>
       runsWithCredentials(linted)
-        .filter(({ command }) => command !== undefined && isOpenShell(command))
-        .map((run) => ({ path: [...run.path, "run"], message: `${runName(run)} expands ${run.command?.at(-1) ?? ""}` })),
+        .map((run) => ({ run, line: expandedLine(run.command ?? []) }))
+        .flatMap(({ run, line }) =>
+          line === undefined ? [] : [{ path: [...run.path, "run"], message: `${runName(run)} expands ${cut(line)}` }],
+        ),
   },
   {
     name: "command-from-network",
@@ -47,27 +50,13 @@ export const stepRules: readonly Rule[] = [
         .filter(({ command }) => command !== undefined && fetches(command))
         .map((run) => ({
           path: [...run.path, "run"],
-          message: `${runName(run)} runs what it fetches: ${run.command?.join(" ") ?? ""}`,
+          message: `${runName(run)} runs what it fetches: ${cut(run.command?.join(" ") ?? "")}`,
         })),
   },
 ];
 
-function isOpenShell([program = "", ...args]: readonly string[]): boolean {
-  const shell = /(?:^|\/)(?:ba|da|z|k|a)?sh$/.test(program);
-  const line = args.findIndex((argument) => /^-[a-z]*c$/.test(argument));
-  return shell && line >= 0 && args.slice(line + 1).some((text) => /[$`]/.test(text));
-}
+const longestShown = 120;
 
-const fetchers: readonly RegExp[] = [
-  /^(?:\S*\/)?(?:npx|bunx|uvx|pnpx)\s/,
-  /^(?:\S*\/)?(?:npm|pnpm|yarn|bun)\s+(?:exec|dlx|x)\s/,
-  /^(?:\S*\/)?pipx\s+run\s/,
-  /^(?:\S*\/)?go\s+run\s+\S+@/,
-  /^(?:\S*\/)?(?:docker|podman)\s+run\s/,
-  /\b(?:curl|wget)\b.*\|\s*(?:\S*\/)?(?:ba|da|z)?sh\b/,
-];
-
-function fetches(command: readonly string[]): boolean {
-  const line = command.join(" ");
-  return fetchers.some((form) => form.test(line));
+function cut(text: string): string {
+  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
 }

@@ -27,10 +27,22 @@ function placed(line: ClaimLine, at: Path): PlacedLine {
   return { kind, claim, patterns: line.patterns, path: line.kind === "not" ? [...at, "not", claim] : [...at, claim] };
 }
 
-/** Of every issuer that the template names and mayfly.yaml has. */
+/** Of every issuer that all `issuer` lines name and mayfly.yaml has. */
 export function issuersOf(who: readonly WhoLine[], { issuers }: Rooms<unknown, unknown>): readonly IssuerRoom[] {
-  const named = who.flatMap((line) => (line.kind === "claim" && line.claim === "issuer" ? line.patterns : []));
-  return named.flatMap((pattern) => issuers?.get(patternText(pattern)) ?? []);
+  const [first = [], ...more] = who.flatMap((line) =>
+    line.kind === "claim" && line.claim === "issuer" ? [line.patterns.map(patternText)] : [],
+  );
+  const named = new Set(first.filter((name) => more.every((names) => names.includes(name))));
+  return [...named].flatMap((name) => issuers?.get(name) ?? []);
+}
+
+/** Whether no token of theirs holds several values of it. Of what nobody knows, one may. */
+export function isSingle(issuers: readonly IssuerRoom[], claim: string): boolean {
+  if (["issuer", "trust", "sub"].includes(claim)) return true;
+  return (
+    issuers.length > 0 &&
+    issuers.every(({ sent, known, lists }) => sent.includes(claim) || (known?.includes(claim) === true && !lists.includes(claim)))
+  );
 }
 
 /** Whether such a line holds of every job that matches: at the top, or in each alternative of one `any`. */

@@ -1,6 +1,7 @@
 import type { IssuerRoom } from "../rooms.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { gives } from "./run-view.ts";
+import { slotFindings } from "./slot-view.ts";
 import { asking, isLiteral, isProtected, patternText, pins, presetIs } from "./who-view.ts";
 
 /** Whose jobs a template is for. That it names an id at all is the language's own rule. */
@@ -50,6 +51,13 @@ export const whoseRules: readonly Rule[] = [
     says: "A workflow is named without the ref that it is read from: whoever may push a branch there writes his own version of it.",
     fix: "name the ref after the '@', such as @refs/heads/main",
     check: anyRefWorkflows,
+  },
+  {
+    name: "ids-of-two-issuers",
+    level: "risk",
+    says: "Two issuers are named, and an id that each of them gives out for itself: the same number is another repository at each, and both get the credentials.",
+    fix: "write a template for each issuer, with its own ids",
+    check: idsOfTwoIssuers,
   },
 ];
 
@@ -141,4 +149,28 @@ function anyRefWorkflows(linted: Linted): readonly Finding[] {
     );
     return found === undefined ? [] : [{ path, message: `${claim} takes ${found} from any branch` }];
   });
+}
+
+/** What is unique in the whole world: a UUID, and a SPIFFE ID, which holds its trust domain. */
+const unique = /^(?:\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?$|spiffe:\/\/)/i;
+
+function idsOfTwoIssuers(linted: Linted): readonly Finding[] {
+  if (!gives(linted) || linted.issuers.length < 2) return [];
+  const shared = (claim: string): boolean => linted.issuers.filter((issuer) => isOwnId(issuer, claim)).length > 1;
+  const names = linted.issuers.length;
+  const asked = linted.lines
+    .filter(({ kind, claim, patterns }) => kind === "claim" && shared(claim) && !patterns.every(isUnique))
+    .map(({ claim, path }) => ({ path, message: `${claim} is another's at each of ${names} issuers` }));
+  const filled = slotFindings(linted, (claim) =>
+    shared(claim) ? { message: `{${claim}} can be the same for jobs of ${names} issuers` } : undefined,
+  );
+  return [...asked, ...filled];
+}
+
+function isOwnId({ claims, workload, names, known }: IssuerRoom, claim: string): boolean {
+  return [...claims, ...workload, ...names].includes(claim) || (/id$/i.test(claim) && known?.includes(claim) === true);
+}
+
+function isUnique(pattern: Parameters<typeof patternText>[0]): boolean {
+  return unique.test(patternText(pattern));
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { duration } from "../../duration.ts";
 import { codes } from "../../errors.ts";
 import type { Decision, Grant, GrantedCredential } from "../grant.ts";
+import { lastWordLine } from "./last-word.ts";
 
 const line = z.string().regex(/^[^\p{Cc}]{0,500}$/u, "write one line of at most 500 characters");
 
@@ -75,7 +76,7 @@ function shortened<D>(credential: GrantedCredential<D>, ttl: number | undefined)
 }
 
 function overruled({ template, policy }: Grant<unknown, unknown>, reason = "it denies"): Decision<never, never> {
-  const lines = [{ line: "the site's last word", held: false, expected: "allow", found: reason }];
+  const lines = [{ line: lastWordLine, held: false, expected: "allow", found: reason }];
   return {
     kind: "denied",
     code: "overruled",

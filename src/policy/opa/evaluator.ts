@@ -31,7 +31,10 @@ export type FromEvaluator =
   | { readonly kind: "failed"; readonly words: string };
 
 interface Thread {
-  readonly parentPort: { postMessage(message: FromEvaluator): void; on(event: "message", hear: (input: ArrayBuffer) => void): void };
+  readonly parentPort: {
+    postMessage(message: FromEvaluator): void;
+    on(event: "message", hear: (input: ArrayBuffer) => void): void;
+  };
   readonly workerData: Evaluated;
 }
 

@@ -1,5 +1,8 @@
 import type { Decision, Grant } from "../grant.ts";
 
+/** In the trace of a denial: the line whose `found` is the policy's own reason. */
+export const lastWordLine = "the site's last word";
+
 /** What the site says once a template has granted: a policy in Rego that can deny or narrow, and never give. */
 export interface LastWord<Delivery, Isolation> {
   /**

@@ -10,7 +10,9 @@ import { type Evaluated, evaluator, type FromEvaluator } from "./evaluator.ts";
  * text that needs no other.
  */
 const library = readFileSync(
-  createRequire(import.meta.url).resolve("@open-policy-agent/opa-wasm").replace(/src\/index\.cjs$/, "dist/opa-wasm-browser.js"),
+  createRequire(import.meta.url)
+    .resolve("@open-policy-agent/opa-wasm")
+    .replace(/src\/index\.cjs$/, "dist/opa-wasm-browser.js"),
   "utf8",
 );
 const source = `var window = globalThis;\n${library}\n;(${evaluator.toString()})(opa, require("node:worker_threads"));`;

@@ -43,7 +43,11 @@ export async function regoInBundle(bundle: Bundle, decision: string, parts: Eval
   const { digest, wasm, data } = bundle;
   // The name of an export that every such module has.
   if (!wasm.includes("opa_wasm_abi_minor_version")) throw new Error("was not compiled by OPA");
-  const rego = new RegoInThread(digest.slice(0, 12), { wasm: bytesOf(wasm), memory, data: bytesOf(data), decision, longestAnswer }, parts);
+  const rego = new RegoInThread(
+    digest.slice(0, 12),
+    { wasm: bytesOf(wasm), memory, data: bytesOf(data), decision, longestAnswer },
+    parts,
+  );
   const loaded = await rego.loaded();
   try {
     checkFit(loaded, decision);

@@ -101,13 +101,12 @@ type Excesses = ReturnType<IsolationRoom<unknown>["exceeds"]>;
  * so that of two variables that are passed now, or of two figures for two kinds of trust, neither hides the other.
  */
 function isolationChanges(more: Excesses, less: Excesses): readonly Change[] {
-  const named = (key: string): string => (key.startsWith("tolerate") ? key : `sandbox.${key}`);
+  const named = ({ key, message }: Excesses[number], then: string): string =>
+    key.startsWith("tolerate.") ? key : `sandbox.${key}${then}: ${message}`;
   const imageDiffers = more.some(({ key }) => key === "image");
   return [
-    ...more.map(({ key, message }) => change(key === "timeout" ? "lengthened" : "widened", `${named(key)}: ${message}`)),
-    ...less
-      .filter(({ key }) => key !== "image" || !imageDiffers)
-      .map(({ key, message }) => change("narrowed", `${named(key)}, as it was: ${message}`)),
+    ...more.map((one) => change(one.key === "timeout" ? "lengthened" : "widened", named(one, ""))),
+    ...less.filter(({ key }) => key !== "image" || !imageDiffers).map((one) => change("narrowed", named(one, ", as it was"))),
   ];
 }
 

@@ -1,7 +1,7 @@
 import type { Code } from "../../errors.ts";
 import type { Identity } from "../../identity/identity.ts";
 import type { Instant } from "../../time.ts";
-import { decide } from "../decide.ts";
+import { decideAny } from "../decide-any.ts";
 import type { Decision } from "../grant.ts";
 import type { Policy } from "../policy.ts";
 import { slotsOf } from "../slots.ts";
@@ -45,20 +45,13 @@ export function refusalOf(code: Code, policy: string | undefined): RecordedOutco
   return { kind: decided ? "denied" : "refused", code };
 }
 
-/** Stands for a command that was not recorded, where a template pins none. */
-export const unknownCommand: readonly string[] = ["COMMAND"];
-
 /**
- * What a policy says to it, at its own time. The step's pinned command stands in for the one that was not recorded, else one of ours: whether
- * the pinned one would have been asked for, nobody can tell.
+ * What a policy says to it, at its own time. The step's pinned command stands in for the one that was not recorded, else any: whether the
+ * pinned one would have been asked for, nobody can tell.
  */
 export function decideAgain<D, I>(policy: Policy<D, I>, request: RecordedRequest): Decision<D, I> {
   const { identity, asked, step, time } = request;
-  const ask = { identity, template: asked, step, command: [], now: time };
-  const decision = decide(policy, ask);
-  return decision.kind === "denied" && decision.code === "usage"
-    ? decide(policy, { ...ask, command: unknownCommand })
-    : decision;
+  return decideAny(policy, { identity, template: asked, step, command: [], now: time });
 }
 
 /** What a decision by this policy depends on, so that requests which differ in nothing else need not be decided one by one. */

@@ -47,6 +47,8 @@ function onePoint(text: string, { path, endpoints, runs }: NetworkOf): readonly 
   const evidence = `${runsText(runs.length)}, reached ${listed(reached)}${refused}`;
   if (runs.length === 0) return [];
   if (runs.length < fewestRuns) return [{ key, evidence: `${evidence}; fewer than ${fewestRuns} runs say nothing` }];
+  const silent = runs.filter(({ egress }) => egress.length === 0).length;
+  if (silent > 0) return [{ key, evidence: `${evidence}; of ${runsText(silent)} nothing is on record, so every host stays` }];
   const written = valueAt(text, path);
   if (!Array.isArray(written)) return [{ key, evidence: `${evidence}; the list is not written here` }];
   const by = new Map(

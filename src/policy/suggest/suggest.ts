@@ -100,6 +100,9 @@ function limitPoints<I>({ text, templates, usage: { counted }, limits }: Subject
     const key = `sandbox.${name}`;
     if (most === undefined) return [{ key, evidence: "no run says how much it used" }];
     const evidence = `${runsText(most.runs)}, ${word} ${said(most.most)} (${most.run})`;
+    // One that says nothing may have used the most.
+    const silent = counted.length - most.runs;
+    if (silent > 0) return [{ key, evidence: `${evidence}; ${runsText(silent)} that counted did not say` }];
     if (byTrust(text, name)) return [{ key, evidence: `${evidence}; by_trust sets it too, so narrow it by hand` }];
     return [
       narrowed({ key, evidence, path: ["sandbox"], text }, { name, before, after: roomy(most.most), runs: most.runs }, written),

@@ -1,14 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { readTests } from "../../../src/policy/cases/cases.ts";
 import { problemText } from "../../../src/policy/problem.ts";
+import type { IssuerRoom } from "../../../src/policy/rooms.ts";
 
 /** A good file, with the tests as they are written here. */
 function file(tests: string, top = 'issuer: github\nclaims: { repository_id: "7", environment: production }'): string {
   return `version: 1\n${top}\ntests:\n${tests}\n`;
 }
 
-function read(text: string): readonly string[] | ReturnType<typeof readTests> {
-  const tests = readTests({ file: "deploy.test.yaml", text });
+function read(text: string, issuers?: Parameters<typeof readTests>[1]): readonly string[] | ReturnType<typeof readTests> {
+  const tests = readTests({ file: "deploy.test.yaml", text }, issuers);
   return "problems" in tests ? tests.problems.map(problemText) : tests;
 }
 
@@ -92,6 +93,21 @@ describe("policy tests as they are written", () => {
     ["an object for a claim", file(`  - { it: x, claims: { id: { a: b } }, ${granted} }`), "tests.0.claims.id: write text"],
     ["a test without a sentence", file(`  - { ${granted} }`), "deploy.test.yaml:5: tests.0.it: "],
     [
+      "trust, which is derived from claims",
+      file(`  - { it: x, claims: { trust: protected }, ${granted} }`),
+      "deploy.test.yaml:5: tests.0.claims.trust: no claim of a token: write the claims that it is derived from",
+    ],
+    [
+      "an issuer among the claims",
+      file(`  - { it: x, ${granted} }`, "issuer: github\nclaims: { issuer: gitlab }"),
+      "deploy.test.yaml:3: claims.issuer: no claim of a token: write `issuer:` beside `claims:`",
+    ],
+    [
+      "what is no host",
+      file('  - { it: x, expect: { granted: deploy, network: ["2001:db8::7"] } }'),
+      "tests.0.expect.network.0: not a host with a port; write the address in brackets: [2001:db8::7]:443",
+    ],
+    [
       "no issuer",
       file(`  - { it: x, ${granted} }`, "claims: {}"),
       "tests.0: no issuer is named; write `issuer:` at the file's top",
@@ -102,5 +118,33 @@ describe("policy tests as they are written", () => {
   test.each(flaws)("%s is a problem, with file, line and key", (_, text, problem) => {
     const problems = read(text);
     expect(problems).toEqual(expect.arrayContaining([expect.stringContaining(problem)]));
+  });
+});
+
+describe("a claim that no token of the issuer has", () => {
+  const room = { preset: "x", claims: [], subjectsBelow: undefined, workload: [], names: [], lists: [], sent: [], trusts: [] };
+  const issuers = new Map<string, IssuerRoom>([
+    ["github", { ...room, known: ["repository_id", "environment", "event_*"] }],
+    ["gitlab", { ...room, known: ["project_id"] }],
+    ["own", { ...room, known: undefined }],
+  ]);
+
+  test("is misspelt, and a test about it would show nothing", () => {
+    const tests = `  - { it: x, claims: { enviroment: null }, ${granted} }\n  - { it: y, issuer: gitlab, ${granted} }`;
+    expect(read(file(tests, "issuer: github\nclaims: { repositoryid: a, project_id: b }"), issuers)).toEqual([
+      "deploy.test.yaml:3: claims.repositoryid: no token of this issuer has such a claim; did you mean repository_id?",
+      "deploy.test.yaml:5: tests.0.claims.enviroment: no token of this issuer has such a claim; did you mean environment?",
+    ]);
+  });
+
+  const fine: readonly (readonly [string, string, string])[] = [
+    ["one that it has", "github", "environment"],
+    ["one of many that begin so", "github", "event_name"],
+    ["any of an issuer whose claims nobody can list", "own", "whatever"],
+    ["any of an issuer that is not there, which is said elsewhere", "nobody", "whatever"],
+  ];
+  test.each(fine)("is not %s", (_, issuer, claim) => {
+    const text = file(`  - { it: x, claims: { ${claim}: a }, ${granted} }`, `issuer: ${issuer}`);
+    expect(read(text, issuers)).toMatchObject([{ it: "x" }]);
   });
 });

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mostBundleBytes, readBundle } from "../../../src/policy/opa/bundle.ts";
@@ -213,12 +214,73 @@ describe("a policy in a bundle", () => {
     if (missing !== undefined) skip(missing);
     const fine = `decision if input.identity.claims.case == "good"`;
     const path = await build([fine, ...rules].join("\n"));
-    const word = wordOf(await regoInBundle(readBundle(readFileSync(path)), "mayfly/decision", longest === undefined ? { clock } : { clock, longest }));
+    const word = wordOf(
+      await regoInBundle(
+        readBundle(readFileSync(path)),
+        "mayfly/decision",
+        longest === undefined ? { clock } : { clock, longest },
+      ),
+    );
     for (const says of ["good", "fails", "good", "fails", "good"]) {
       const comes = says === "good" ? all : expect.stringMatching(detail);
       expect(await heard(word, grantTo({ case: says }))).toEqual(comes);
     }
   });
+
+  test("that takes too long holds up neither the broker nor, by more than one evaluation, the jobs that ask beside it", async ({
+    skip,
+  }) => {
+    if (missing !== undefined) skip(missing);
+    const rules = [`decision if input.identity.claims.case == "good"`, "r := numbers.range(1, 3000)", hit, fails("hit")];
+    const word = wordOf(
+      await regoInBundle(readBundle(readFileSync(await build(rules.join("\n")))), "mayfly/decision", { clock }),
+    );
+    const jobs = grantTo({ case: "good" });
+    const bad = grantTo({ case: "fails" });
+    const delays = monitorEventLoopDelay({ resolution: 5 });
+    delays.enable();
+    const flood = Array.from({ length: 17 }, () => heard(word, bad));
+    const waits: number[] = [];
+    for (let neighbour = 0; neighbour < 5; neighbour += 1) {
+      const before = performance.now();
+      expect(await heard(word, { ...jobs, identity: { ...jobs.identity, job: `ci:519283746:${neighbour}` } })).toEqual(all);
+      waits.push(performance.now() - before);
+    }
+    delays.disable();
+    expect(new Set(await Promise.all(flood))).toEqual(new Set(["last-word-unavailable: the policy takes longer than 250 ms"]));
+    expect(Math.max(...waits)).toBeLessThan(1_200);
+    expect(delays.max / 1e6).toBeLessThan(200);
+  }, 30_000);
+
+  test("is not asked about a command that is too long to be asked about, and the caller hears why", async ({ skip }) => {
+    if (missing !== undefined) skip(missing);
+    const word = await wordInBundle(await build("decision := true"));
+    const of = (command: readonly string[]) => heard(word, { ...grantTo({}), command });
+    expect(await of(Array.from({ length: 256 }, () => "x"))).toEqual(all);
+    expect(await of(["x".repeat(16_384)])).toEqual(all);
+    expect(await of(Array.from({ length: 257 }, () => "x"))).toBe(
+      "last-word-unavailable: a command of 257 words and 257 bytes",
+    );
+    expect(await of(["x".repeat(16_384), "x"])).toBe("last-word-unavailable: a command of 2 words and 16385 bytes");
+  });
+
+  test("answers at most as much as a server may", async ({ skip }) => {
+    if (missing !== undefined) skip(missing);
+    const word = await wordInBundle(await build(`decision := {"allow": true, "more": numbers.range(1, 20000)}`));
+    expect(await heard(word)).toMatch(/the policy's answer is longer than 65536 characters$/);
+  });
+
+  test("does not load where its module never comes to an end by itself, and the broker goes on", async () => {
+    // A custom section with OPA's name in it, and a start function that is a loop.
+    const name = Buffer.from("opa_wasm_abi_minor_version");
+    const head = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 0, 1 + name.length, name.length];
+    const loop = [1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 8, 1, 0, 10, 9, 1, 7, 0, 3, 0x40, 0x0c, 0, 0x0b, 0x0b];
+    const wasm = Buffer.concat([Buffer.from(head), name, Buffer.from(loop)]);
+    const bundle = { digest: "", data: Buffer.from("{}"), wasm };
+    await expect(regoInBundle(bundle, "mayfly/decision", { clock })).rejects.toThrow(
+      "does not load: the policy takes longer than 5000 ms",
+    );
+  }, 20_000);
 
   test("keeps nothing of one run for the next: each of a thousand is told what itself had", async ({ skip }) => {
     if (missing !== undefined) skip(missing);

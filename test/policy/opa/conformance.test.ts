@@ -56,6 +56,16 @@ const refused: readonly (readonly [says: string, answer: unknown, comes: string]
     unavailable("the answer names dbb, which is no credential of this run"),
   ],
   [
+    "a life for a name that no reader sees",
+    { allow: true, ttl: JSON.parse(`{"__proto__":"5m"}`) },
+    odd("it has a key that nobody reads: __proto__"),
+  ],
+  [
+    "a life of a millisecond",
+    { allow: true, ttl: { db: "1ms" } },
+    odd("ttl.db: write a life in whole seconds: 90s, 15m or 12h"),
+  ],
+  [
     "a life for a name of every object",
     { allow: true, ttl: { constructor: "5m" } },
     unavailable("the answer names constructor, which is no credential of this run"),

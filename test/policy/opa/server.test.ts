@@ -100,6 +100,14 @@ describe("a server that has no answer denies", () => {
     expect(await heard(word)).toBe(`last-word-unavailable: ${detail}`);
   });
 
+  test.for<readonly [string, string, string]>([
+    ["would speak another protocol", "101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade", "speak another protocol"],
+    ["only ever says that there is more to come", "103 Early Hints\r\nlink: x", "did not answer within 300 ms"],
+  ])("one that %s", async ([, says, detail]) => {
+    await using server = await listening(createTcp((socket) => void socket.write(`HTTP/1.1 ${says}\r\n\r\n`)));
+    expect(await heard(wordOfServer({ server: `http://127.0.0.1:${server.port}`, timeout: "300ms" }))).toContain(detail);
+  });
+
   test("and one that answers as OPA does is heard, so the table's servers were reached", async () => {
     await using server = await listening(createServer((_, to) => void to.writeHead(200, json).end(allow)));
     expect(await heard(wordOfServer({ server: `http://127.0.0.1:${server.port}` }))).toEqual(all);

@@ -83,19 +83,25 @@ describe("a request decided by the policy that decided it and by another", () =>
     ],
     ["a wider workspace", (old) => old.replace("workspace: overlay", "workspace: rw"), ["widened: workspace"]],
     ["a narrower workspace", (old) => old.replace("workspace: overlay", "workspace: read-only"), ["narrowed: workspace"]],
-    ["more memory", (old) => old.replace("2GiB", "4GiB"), ["widened: sandbox.memory"]],
-    ["less memory", (old) => old.replace("2GiB", "1GiB"), ["narrowed: sandbox.memory"]],
+    ["more memory", (old) => old.replace("2GiB", "4GiB"), ["widened: sandbox.memory: more than 2GiB"]],
+    ["less memory", (old) => old.replace("2GiB", "1GiB"), ["narrowed: sandbox.memory, as it was: more than 1GiB"]],
     ["something tolerated", (old) => `${old}\ntolerate: { no-swap: "an old host" }`, ["widened: tolerate.no-swap"]],
     ["a command that is pinned no more", (old) => old.replace("run: [./ship.sh], ", ""), ["widened: command"]],
+    ["another pinned command", (old) => old.replace("ship.sh", "send.sh"), ["other-command: pinned command"]],
     [
-      "another pinned command",
-      (old) => old.replace("ship.sh", "send.sh"),
-      ["cannot-tell: the step pins a command, and commands are not recorded"],
+      "two more variables, each of them",
+      (old) => old.replace("2GiB", "2GiB, env: { pass: [CI, MORE_A, MORE_B] }"),
+      ["widened: sandbox.env.pass: MORE_A is not among CI", "widened: sandbox.env.pass: MORE_B is not among CI"],
+    ],
+    [
+      "one variable for another",
+      (old) => old.replace("2GiB", "2GiB, env: { pass: [MORE_A] }"),
+      ["widened: sandbox.env.pass: MORE_A is not among CI", "narrowed: sandbox.env.pass, as it was: CI is not among MORE_A"],
     ],
     [
       "limits that are only watched",
       (old) => `${old}\nobserve: { parts: [limits], until: "2026-12-31" }`,
-      ["widened: sandbox.memory", "widened: observe limits"],
+      ["widened: sandbox.memory: more than 2GiB", "widened: observe limits"],
     ],
     ["limits that were watched until yesterday", (old) => `${old}\nobserve: { parts: [limits], until: "2026-05-31" }`, []],
     ["another branch", (old) => old.replace("heads/main", "heads/release"), ["newly-denied: claim-mismatch: ref"]],
@@ -121,6 +127,7 @@ describe("a request decided by the policy that decided it and by another", () =>
       kind: "lengthened",
       workload: "github:519283746",
       template: "deploy",
+      step: "ship",
       what: "credential db, ttl",
       count: 1,
       example: { kind: "lengthened", what: "credential db, ttl", before: "10m", after: "20m", id: "run-9", time: noon },
@@ -137,8 +144,8 @@ describe("a request decided by the policy that decided it and by another", () =>
     const next = policy(base, "release");
     expect(found(replayed(policy(base), next, [request()]))).toEqual(["newly-denied: template-unknown"]);
     const report = replayed(policy(base), next, [request({ asked: undefined })]);
-    expect(found(report)).toEqual(["other-template: template"]);
-    expect(report.differences[0]?.example).toMatchObject({ before: "deploy", after: "release" });
+    expect(found(report)).toEqual(["other-template: now template release"]);
+    expect(report.differences[0]).toMatchObject({ template: "deploy" });
   });
 });
 
@@ -166,6 +173,21 @@ describe("a request that was denied", () => {
     expect(found(replayed(policy(base), policy(next), [request({ outcome: denied("step-command") })]))).toEqual(expected);
   });
 
+  test("for its command, by one template, is told by that one's pin where another grants now", () => {
+    const both = (old: string, fresh: string): P =>
+      policyOf(
+        template(base.replace("refs/heads/main", old), "deploy"),
+        template(base.replace("refs/heads/main", fresh).replace("ship.sh", "send.sh"), "release"),
+      );
+    const one = request({ asked: undefined, outcome: denied("step-command") });
+    const [before, after] = [both("refs/heads/main", "refs/heads/x"), both("refs/heads/x", "refs/heads/main")];
+    // The pin of `release` is the same in both policies; the one that kept the job out was the pin of `deploy`.
+    expect(found(replayed(before, after, [one]))).toEqual([
+      "cannot-tell: the step pins a command, and commands are not recorded",
+    ]);
+    expect(found(replayed(before, before, [one]))).toEqual([]);
+  });
+
   test("for want of a command is allowed only where one is pinned now", () => {
     const open = base.replace("run: [./ship.sh], ", "");
     const one = request({ outcome: denied("usage") });
@@ -175,31 +197,41 @@ describe("a request that was denied", () => {
 });
 
 describe("where the old policy cannot be had", () => {
-  test("what was recorded counts, and how many is said", () => {
+  const lost = "cannot-tell: what it was given, since its own policy does not compile any more";
+
+  test("nothing that is still given is called unchanged: only denials are known from what was recorded", () => {
     const next = policy(base.replace("ttl: 10m", "ttl: 20m"));
     const report = replayed(undefined, next, [
       request({ step: "build" }),
       request({ outcome: { kind: "granted", template: "old" }, step: "build" }),
       request({ outcome: { kind: "denied", code: "no-match" } }),
       request({ identity: identityWith({}) }),
+      request({ identity: identityWith({}), outcome: { kind: "denied", code: "no-match" } }),
     ]);
-    expect(report).toMatchObject({ requests: 4, onlyRecorded: 4, unchanged: 1, unknown: 0 });
+    expect(report).toMatchObject({ requests: 5, onlyRecorded: 5, unchanged: 1, cannotTell: 2, unknown: 0 });
     expect(found(report)).toEqual([
       "newly-allowed: template deploy",
       "newly-denied: claim-mismatch: repository_id",
-      "other-template: template",
+      "other-template: now template deploy",
+      lost,
+      lost,
     ]);
   });
 
-  test("a step that pins its command cannot be told", () => {
-    expect(found(replayed(undefined, policy(base), [request()]))).toEqual([
+  test("a denial for its command cannot be told where one is pinned, and is newly allowed where none is", () => {
+    const one = request({ outcome: { kind: "denied", code: "step-command" } });
+    expect(found(replayed(undefined, policy(base), [one]))).toEqual([
       "cannot-tell: the step pins a command, and commands are not recorded",
+    ]);
+    expect(found(replayed(undefined, policy(base.replace("run: [./ship.sh], ", "")), [one]))).toEqual([
+      "newly-allowed: template deploy",
     ]);
   });
 
   test("of what something else refused nothing is known, and nothing is promised", () => {
     const report = replayed(undefined, policy(base), [request({ outcome: { kind: "refused", code: "busy" } })]);
-    expect(report).toMatchObject({ requests: 1, unknown: 1, unchanged: 0, refused: { busy: 1 }, differences: [] });
+    expect(report).toMatchObject({ requests: 1, unknown: 1, cannotTell: 1, unchanged: 0, refused: { busy: 1 } });
+    expect(found(report)).toEqual(["cannot-tell: neither its policy nor what it said of it can be had"]);
   });
 
   test("of what something else refused the templates are compared, where both are there", () => {
@@ -248,6 +280,15 @@ describe("many requests", () => {
       ["github:2", 1, "run-1"],
     ]);
     expect(report).toMatchObject({ requests: 4, unchanged: 1 });
+  });
+
+  test("in two steps are two differences, so that the wider one is not hidden by the other", () => {
+    const next = base.replace("build: { workspace: read-only }", "build: { workspace: rw }").replace("overlay }", "rw }");
+    const report = replayed(policy(base), policy(next), [request(), request({ step: "build" })]);
+    expect(report.differences.map(({ step, what, count, example }) => [step, what, count, example.before])).toEqual([
+      ["ship", "workspace", 1, "overlay"],
+      ["build", "workspace", 1, "read-only"],
+    ]);
   });
 
   test("each come at their own time, though they differ in nothing else", () => {

@@ -62,7 +62,7 @@ function kindOf(file: string): SchemaKind {
 }
 
 describe("the published schemas", () => {
-  test.each(schemaKinds)("docs/schema/%s.schema.json is what `mayfly schema %s` prints", async (kind) => {
+  test.each(schemaKinds)("docs/schema/%s.schema.json is what the verb prints", async (kind) => {
     const published: unknown = JSON.parse(readFileSync(`docs/schema/${kind}.schema.json`, "utf8"));
     expect(published, `mayfly schema ${kind} > docs/schema/${kind}.schema.json`).toEqual(await printed(kind));
   });

@@ -179,6 +179,24 @@ describe("there is no suggestion", () => {
     expect(about(all, "sandbox.timeout")).toMatchObject({ after: "5m" });
   });
 
+  test("for memory where only some of the runs say how much they had: the others may have had more", () => {
+    const ended = { at: noon + 3 * minute, outcome: "exited", exitCode: 0, peakMemory: undefined } as const;
+    const all = points([...runs(10), ...runs(500, { ended })]);
+    expect(about(all, "sandbox.memory")).toEqual({
+      key: "sandbox.memory",
+      evidence: "10 runs, at most 200MiB (run-0); 500 runs that counted did not say",
+    });
+    expect(about(all, "sandbox.timeout")).toMatchObject({ after: "5m" });
+  });
+
+  test("for hosts where of some of the runs nothing is on record", () => {
+    expect(about(points([...runs(10), ...runs(2, { egress: [] })]), "steps.ship.network")).toEqual({
+      key: "steps.ship.network",
+      evidence:
+        "12 runs, reached a.mirror.example.com:443 (10), db.example.com:5432 (10); of 2 runs nothing is on record, so every host stays",
+    });
+  });
+
   test("for hosts where no run says what it reached", () => {
     const all = points(runs(10, { egress: [] }));
     expect(all.filter(({ key }) => key.includes("network"))).toEqual([
