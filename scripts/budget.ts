@@ -4,9 +4,12 @@ import { globSync, readFileSync } from "node:fs";
 /** The last line of `npm run check`: how big the house is. A rise needs a sentence in the commit. */
 const trustedCore = ["identity", "policy", "lease", "masking"];
 
-function lines(pattern: string): number {
+/** Rooms within policy that decide nothing: they advise, describe or look back. */
+const besideTheCore = /^src\/policy\/(lint|schema|cases|replay|suggest)\//;
+
+function lines(pattern: string, without = /^src\/api\/gen\//): number {
   return globSync(pattern)
-    .filter((file) => !file.startsWith("src/api/gen/"))
+    .filter((file) => !without.test(file))
     .reduce((sum, file) => sum + readFileSync(file, "utf8").split("\n").length - 1, 0);
 }
 
@@ -33,14 +36,14 @@ function longestFunction(): { readonly count: number; readonly where: string } {
 /** Of a linter that exits 1 because it found what it was told to look for. */
 function outputOf(command: string, args: readonly string[]): string {
   try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+    return execFileSync(command, args, { encoding: "utf8", maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "inherit"] });
   } catch (error) {
     if (error instanceof Error && "stdout" in error && typeof error.stdout === "string") return error.stdout;
     throw error;
   }
 }
 
-const core = trustedCore.reduce((sum, room) => sum + lines(`src/${room}/**/*.ts`), 0);
+const core = trustedCore.reduce((sum, room) => sum + lines(`src/${room}/**/*.ts`, besideTheCore), 0);
 const { dependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { dependencies: Record<string, string> };
 const longest = longestFunction();
 console.log(

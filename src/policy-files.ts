@@ -72,8 +72,8 @@ async function readOnce({ folder, rooms, lastWord }: PolicyFiles): Promise<Read>
   return { kind: "deciding", deciding: { policy, findings, lastWord: read } };
 }
 
-/** Files and folders of a tree that is looked at: what no watch would see is not read either. */
-const mostEntries = 10_000;
+/** Files and folders of a tree that is looked at, more than the files that load: what no watch would see is not read either. */
+const mostEntries = 5_000;
 const tooMany = `holds more than ${mostEntries} files and folders`;
 /** Deeper than templates load. */
 const deepest = 12;

@@ -91,7 +91,7 @@ describe("a look at the templates", () => {
 
   test("sees a template behind more pages than anybody counts", async () => {
     mkdirSync(at("templates", "docs"));
-    for (let page = 0; page < 20_050; page += 1) writeFileSync(at("templates", "docs", `${page}.md`), "");
+    for (let page = 0; page < 5_050; page += 1) writeFileSync(at("templates", "docs", `${page}.md`), "");
     const before = await look();
     writeFileSync(at("templates", "shop", "ship.yaml"), "version: 30\n");
     expect(await look()).not.toBe(before);

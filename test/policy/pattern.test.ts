@@ -202,6 +202,9 @@ describe("globs, for all patterns and values", () => {
 
   it("a value that is longer than any claim is meant to be does not load", () => {
     expect(readPattern("a".repeat(1_024))).toMatchObject({ kind: "pattern" });
-    expect(readPattern("a".repeat(1_025))).toMatchObject({ kind: "flaw", message: "longer than 1024 characters, which is the most" });
+    expect(readPattern("a".repeat(1_025))).toMatchObject({
+      kind: "flaw",
+      message: "longer than 1024 characters, which is the most",
+    });
   });
 });

@@ -62,7 +62,9 @@ function beyond(
     ...(memory !== undefined && gib(isolation.memory) > gib(memory) ? [{ key: "memory", message: `more than ${memory}` }] : []),
     ...passed.map((name) => ({ key: "env.pass", message: `${name} is not among ${(pass ?? []).join(", ")}` })),
     ...(images !== undefined && !images.includes(isolation.image) ? [{ key: "image", message: "another image" }] : []),
-    ...(runtimes !== undefined && isolation.runtimes?.every((name) => runtimes.includes(name)) !== true ? [{ key: "runtimes", message: `not ${runtimes.join(" or ")}` }] : []),
+    ...(runtimes !== undefined && isolation.runtimes?.every((name) => runtimes.includes(name)) !== true
+      ? [{ key: "runtimes", message: `not ${runtimes.join(" or ")}` }]
+      : []),
     ...tolerated.map((name) => ({ key: `tolerate.${name}`, message: `${name} cannot be tolerated here` })),
   ];
 }

@@ -99,9 +99,9 @@ function finalOf<D, I>(one: Bound<I>, against: Against<I> | undefined, finishing
   const reading = { document, problems };
   checkFolder(one, reading);
   const value = one.who.length > 0 ? withUsual(one.value, bounds, reading) : one.value;
-  const shape = readShape(value, finishing, reading);
+  const shape = value && readShape(value, finishing, reading);
   const meant = readMeant(one, finishing, reading);
-  if (shape === undefined) return undefined;
+  if (value === undefined || shape === undefined) return undefined;
   const { written, steps, network, isolation, unlimited, observe } = shape;
   const inBounds = Math.min(...bounds.map(({ maxTtl }) => maxTtl));
   const credentials = readCredentials(written, { rooms, inBounds }, reading);
@@ -128,16 +128,17 @@ function finalOf<D, I>(one: Bound<I>, against: Against<I> | undefined, finishing
 }
 
 /** What a template leaves out of its `sandbox`, and the bounds list: the values that are in the list of each. */
-function withUsual<I>(value: Plain, bounds: readonly Bounds<I>[], { document, problems }: Reading): Plain {
+function withUsual<I>(value: Plain, bounds: readonly Bounds<I>[], { document, problems }: Reading): Plain | undefined {
   const sandbox = plainOf(value["sandbox"] ?? {});
   const lists = new Map<string, readonly string[]>();
   for (const { file, sandbox: most } of bounds)
     for (const [key, list] of Object.entries(most.usual)) {
       if (own(sandbox, key) !== undefined) continue;
       const left = (lists.get(key) ?? list).filter((one) => list.includes(one));
-      if (left.length === 0)
-        problems.push(document.problem(["sandbox", key], `none is left that ${file} and the bounds above it all allow`));
-      else lists.set(key, left);
+      lists.set(key, left);
+      if (left.length > 0) continue;
+      problems.push(document.problem(["sandbox", key], `none is left that ${file} and the bounds above it all allow`));
+      return undefined;
     }
   return lists.size === 0 ? value : { ...value, sandbox: { ...sandbox, ...Object.fromEntries(lists) } };
 }

@@ -27,13 +27,16 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 
 /** How many letters must be put in, taken out or changed (Levenshtein). */
 export function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (const [i, letter] of a.split("").entries()) {
-    const next = [i + 1];
-    for (const [j, other] of b.split("").entries()) {
-      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, (row[j] ?? 0) + (letter === other ? 0 : 1)));
+  const row = Uint16Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 0; i < a.length; i += 1) {
+    let [diagonal = 0] = row;
+    row[0] = i + 1;
+    for (let j = 0; j < b.length; j += 1) {
+      const above = row[j + 1] ?? 0;
+      const changed = diagonal + (a[i] === b[j] ? 0 : 1);
+      row[j + 1] = Math.min(above + 1, (row[j] ?? 0) + 1, changed);
+      diagonal = above;
     }
-    row = next;
   }
   return row[b.length] ?? a.length;
 }

@@ -9,10 +9,9 @@ import { type Evaluated, evaluator, type FromEvaluator } from "./evaluator.ts";
  * Read as soon as this file is imported, while whoever started the broker can still read its folder. The library's browser build is one
  * text that needs no other.
  */
+const require = createRequire(import.meta.url);
 const library = readFileSync(
-  createRequire(import.meta.url)
-    .resolve("@open-policy-agent/opa-wasm")
-    .replace(/src\/index\.cjs$/, "dist/opa-wasm-browser.js"),
+  require.resolve("@open-policy-agent/opa-wasm").replace(/src\/index\.cjs$/, "dist/opa-wasm-browser.js"),
   "utf8",
 );
 const source = `var window = globalThis;\n${library}\n;(${evaluator.toString()})(opa, require("node:worker_threads"));`;

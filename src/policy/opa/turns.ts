@@ -1,4 +1,4 @@
-import { BrokerError } from "../../errors.ts";
+import { asBrokerError, BrokerError } from "../../errors.ts";
 
 /** So many wait in one line, and in all of them. */
 const most = { inLine: 16, inAll: 128 } as const;
@@ -13,7 +13,7 @@ export class Turns {
   #waiting = 0;
   #taken = false;
 
-  /** Rejects with `busy` where too many wait, and with the signal's reason. */
+  /** Rejects with `busy` where too many wait, and with the signal's own reason. */
   async take<T>(line: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     if (this.#taken) await this.#turnOf(line, signal);
     this.#taken = true;
@@ -37,7 +37,7 @@ export class Turns {
       };
       const leave = (): void => {
         this.#remove(line, begin);
-        reject(signal.reason);
+        reject(asBrokerError(signal.reason));
       };
       waiting.push(begin);
       signal.addEventListener("abort", leave, { once: true });

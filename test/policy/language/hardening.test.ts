@@ -32,7 +32,11 @@ describe("P-10: a text that is more than it shows is refused, and soon", () => {
     ["10,000 tags", "- !a b\n".repeat(10_000), "tag"],
     ["131,000 values", `[${"a,".repeat(131_000)}a]`, "more than 100000 words and signs of YAML"],
     ["65 levels", `${"[".repeat(65)}a${"]".repeat(65)}`, "t0.yaml:1: nested too deeply"],
-    ["65 levels, line by line", Array.from({ length: 65 }, (_, level) => `${" ".repeat(level)}a:`).join("\n"), "nested too deeply"],
+    [
+      "65 levels, line by line",
+      Array.from({ length: 65 }, (_, level) => `${" ".repeat(level)}a:`).join("\n"),
+      "nested too deeply",
+    ],
   ])("%s", (_, text, problem) => {
     const begun = process.cpuUsage();
     expect(problemsOf(text).join("\n")).toContain(problem);

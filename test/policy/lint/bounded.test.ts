@@ -70,9 +70,61 @@ const many = (size: number, word: (index: number) => string): readonly string[] 
   Array.from({ length: Math.ceil(size / 6) }, (_, index) => word(index).padEnd(6, "x"));
 
 const texts: readonly (readonly [string, (size: number) => readonly string[]])[] = [
-  ...["curl|", "curl ", "curl x | ", "npx", "$(", "`", "'", '"', "\\", "(", "| sh ", "env ", "env -u ", "sudo -u sh -c ", "sh -c '", "A=b "],
-  ...["a", " ", "\t", "-", "/", ":", ".", "@", "prod-", "-prod", "admin/", "refs/heads/", "@refs/heads/", "repo:a@1/", "{", "{a}", "c-", "-c"],
-  ...["é", "ж", "aж", "\u200b", "\u0301", "a\u0301", "\ufe0f", "00000000-", "#", "# yaml-language-server: ", "\n", "#\n", "\r\n", "s3:?", "arn:"],
+  ...[
+    "curl|",
+    "curl ",
+    "curl x | ",
+    "npx",
+    "$(",
+    "`",
+    "'",
+    '"',
+    "\\",
+    "(",
+    "| sh ",
+    "env ",
+    "env -u ",
+    "sudo -u sh -c ",
+    "sh -c '",
+    "A=b ",
+  ],
+  ...[
+    "a",
+    " ",
+    "\t",
+    "-",
+    "/",
+    ":",
+    ".",
+    "@",
+    "prod-",
+    "-prod",
+    "admin/",
+    "refs/heads/",
+    "@refs/heads/",
+    "repo:a@1/",
+    "{",
+    "{a}",
+    "c-",
+    "-c",
+  ],
+  ...[
+    "é",
+    "ж",
+    "aж",
+    "\u200b",
+    "\u0301",
+    "a\u0301",
+    "\ufe0f",
+    "00000000-",
+    "#",
+    "# yaml-language-server: ",
+    "\n",
+    "#\n",
+    "\r\n",
+    "s3:?",
+    "arn:",
+  ],
 ].map((unit) => [JSON.stringify(unit), (size: number) => long(unit, size)] as const);
 
 const lists: typeof texts = [
@@ -80,8 +132,14 @@ const lists: typeof texts = [
   ["values with a slot", (size) => many(size, (index) => `{a${index}}`)],
   ["values with a wildcard", (size) => many(size, (index) => `a${index}*`)],
   ["words that start others", (size) => many(size, (index) => (index % 3 === 0 ? "sudo" : "-u"))],
-  ["shells' lines one after the other", (size) => many(size, (index) => ["sudo", "-u", "sh", "-c"][index % 4] ?? "").map((word) => word.replaceAll("x", ""))],
-  ["text that nests itself", (size) => [Array.from({ length: size / 20 }, (_, depth) => `sh -c ${"'".repeat(depth % 2)}sudo -u`).join(" ")]],
+  [
+    "shells' lines one after the other",
+    (size) => many(size, (index) => ["sudo", "-u", "sh", "-c"][index % 4] ?? "").map((word) => word.replaceAll("x", "")),
+  ],
+  [
+    "text that nests itself",
+    (size) => [Array.from({ length: size / 20 }, (_, depth) => `sh -c ${"'".repeat(depth % 2)}sudo -u`).join(" ")],
+  ],
 ];
 
 describe("no rule takes more than twice as long for what is twice as long", () => {
