@@ -82,7 +82,10 @@ export class Slotted {
   /** Whether a value may hold what parts a path or a name, so that it is more than one segment of it. */
   get crosses(): boolean {
     const { value } = kindOf(this.kind);
-    return this.slots.length > 0 && ["/", ":"].some((sign) => ["a", ""].some((end) => value.test(`a${sign}${end}`) || value.test(sign + end)));
+    return (
+      this.slots.length > 0 &&
+      ["/", ":"].some((sign) => ["a", ""].some((end) => value.test(`a${sign}${end}`) || value.test(sign + end)))
+    );
   }
 
   /** Throws `slot-unfillable`, which names the claim and never the value that would have done harm elsewhere. */

@@ -40,9 +40,7 @@ const credentialBound = z.strictObject({
     .optional(),
   max_ttl: life.optional(),
   /** Each step that gets such a credential pins its command; a list says which they may be. */
-  commands: z
-    .union([z.literal("pinned"), z.array(command).min(1).max(256)], "write pinned, or a list of commands")
-    .optional(),
+  commands: z.union([z.literal("pinned"), z.array(command).min(1).max(256)], "write pinned, or a list of commands").optional(),
 });
 
 /** `bounds.yaml`: what the templates of its folder and of those beneath may have at most. What is left out bounds nothing. */

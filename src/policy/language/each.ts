@@ -7,7 +7,7 @@ const spelling = /\{each\.([a-z0-9][a-z0-9_-]*)\}/g;
 
 /** Whether anything in it looks like an `{each.…}`, in a key too. */
 export function mentionsEach(value: unknown): boolean {
-  if (typeof value === "string") return looksFilled.test(value);
+  if (typeof value === "string") return value.includes("{") && looksFilled.test(value);
   if (typeof value !== "object" || value === null) return false;
   if (Array.isArray(value)) return value.some(mentionsEach);
   return Object.entries(value).some(([key, item]: [string, unknown]) => looksFilled.test(key) || mentionsEach(item));

@@ -151,7 +151,9 @@ function readMeant<D, I>(one: Bound<I>, { rooms, problems }: Finishing<D, I>, re
   const when = [...(nobody ? [] : one.bounds.flatMap((above) => above.when)), ...readParts(one.when, hoursSchema, problems)];
   const lines = who.reduce((sum, { read }) => sum + read.reduce((count, line) => count + linesIn(line), 0), 0);
   if (lines > mostLines)
-    problems.push(reading.document.problem(["who"], `${lines} lines, with those of its base and of its bounds; ${mostLines} at most`));
+    problems.push(
+      reading.document.problem(["who"], `${lines} lines, with those of its base and of its bounds; ${mostLines} at most`),
+    );
   else if (mine.length > 0) checkWhose(who, rooms.issuers, reading);
   return {
     who: who.flatMap(({ read }) => read),

@@ -54,13 +54,19 @@ function originsOf<D, I>({ file }: Template<D, I>, files: readonly WrittenFile[]
   const mine = files.find((one) => one.file === file) ?? { file, value: {} };
   const extended = textOf(mine, "extends");
   const base = files.find(({ value }) => extended !== "" && value["template"] === withoutEntry(extended, files));
-  const bounds = files.filter((one) => `/${one.file}`.endsWith("/bounds.yaml") && file.startsWith(folderOf(one.file)));
+  const bounds = [...new Set([...(base === undefined ? [] : boundsAbove(base.file, files)), ...boundsAbove(file, files)])];
   const sets = files.flatMap(({ value }) =>
     typeof value["set"] === "string"
       ? [[`set:${value["set"]}`, `set:${value["set"]}@${textOf({ value }, "revision")}`] as const]
       : [],
   );
-  return { own: mine, base, bounds: bounds.toSorted((a, b) => a.file.length - b.file.length), sets: new Map(sets) };
+  return { own: mine, base, bounds, sets: new Map(sets) };
+}
+
+function boundsAbove(file: string, files: readonly WrittenFile[]): readonly WrittenFile[] {
+  return files
+    .filter((one) => `/${one.file}`.endsWith("/bounds.yaml") && file.startsWith(folderOf(one.file)))
+    .toSorted((a, b) => a.file.length - b.file.length);
 }
 
 function textOf({ value }: Pick<WrittenFile, "value">, key: string): string {
@@ -113,9 +119,12 @@ function originOf(path: readonly string[], { own: mine, base, bounds }: Origins)
   const above = path.slice(0, -1);
   const marked = above.length > 0 && !has(mine, above) && has(base, above);
   if (base !== undefined && has(base, path)) return marked ? undefined : `from ${base.file}`;
-  if (path[0] === "owner" && bounds.some((one) => has(one, path))) return "from the folder's bounds";
+  if (fromBounds.includes(path.join(".")) && bounds.some((one) => has(one, path))) return "from the folder's bounds";
   return path.at(-1) === "ttl" ? "left out, so this" : undefined;
 }
+
+/** What a template may leave out, and has from the bounds. */
+const fromBounds: readonly string[] = ["owner", "sandbox", "sandbox.runtimes"];
 
 /** `db:` with nothing behind it is all the base's. */
 function has(file: WrittenFile | undefined, path: readonly string[]): boolean {

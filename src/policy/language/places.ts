@@ -33,29 +33,49 @@ export class PlaceNotes {
   }
 
   of(value: unknown): Places {
+    const find = finder(value, Uint32Array.from(this.#sizes));
     const starts = Uint32Array.from(this.#starts);
-    const sizes = Uint32Array.from(this.#sizes);
     const numbers = this.#numbers;
     return {
-      offsetOf: (path) => starts[find(value, path, sizes).index] ?? 0,
+      offsetOf: (path) => starts[find(path).index] ?? 0,
       numberAt: (path) => {
-        const { index, whole } = find(value, path, sizes);
+        const { index, whole } = find(path);
         return whole ? numbers.get(index) : undefined;
       },
     };
   }
 }
 
-function find(value: unknown, path: Path, sizes: Uint32Array): { readonly index: number; readonly whole: boolean } {
-  let index = 0;
-  let above = value;
-  for (const key of path) {
-    const keys = typeof above === "object" && above !== null ? Object.keys(above) : [];
-    const position = keys.indexOf(String(key));
-    if (position < 0) return { index, whole: false };
-    index += 1;
-    for (let skipped = 0; skipped < position; skipped += 1) index += sizes[index] ?? 1;
-    above = Object.getOwnPropertyDescriptor(above, String(key))?.value;
-  }
-  return { index, whole: true };
+type Find = (path: Path) => { readonly index: number; readonly whole: boolean };
+
+function finder(value: unknown, sizes: Uint32Array): Find {
+  // Of each value that was looked into, so that one with many flaws is not gone through for each of them.
+  const known = new Map<number, ReadonlyMap<string, number>>();
+  const below = (index: number, holder: object): ReadonlyMap<string, number> => {
+    const places = known.get(index) ?? placesIn(holder, index, sizes);
+    known.set(index, places);
+    return places;
+  };
+  return (path) => {
+    let index = 0;
+    let above = value;
+    for (const key of path) {
+      const next = typeof above === "object" && above !== null ? below(index, above).get(String(key)) : undefined;
+      if (next === undefined) return { index, whole: false };
+      index = next;
+      above = Object.getOwnPropertyDescriptor(above, String(key))?.value;
+    }
+    return { index, whole: true };
+  };
+}
+
+function placesIn(holder: object, index: number, sizes: Uint32Array): ReadonlyMap<string, number> {
+  let next = index + 1;
+  return new Map(
+    Object.keys(holder).map((key) => {
+      const here = next;
+      next += sizes[here] ?? 1;
+      return [key, here];
+    }),
+  );
 }

@@ -130,9 +130,7 @@ export const templateSchema = z.strictObject({
   /** What a run may reach where the template has no steps; with steps, each says so itself. */
   network: networkList.optional(),
   sandbox: sandbox.prefault({}),
-  observe: z
-    .strictObject({ parts: z.array(z.enum(observable)).min(1).max(observable.length), until: lastDay })
-    .optional(),
+  observe: z.strictObject({ parts: z.array(z.enum(observable)).min(1).max(observable.length), until: lastDay }).optional(),
   tolerate: z.record(z.string(), z.unknown()).refine(atMost(64), "a template tolerates 64 things at most").default({}),
   /** Risks that `mayfly check` names and the author takes, by the rule's name, each with the reason. */
   accept: z.record(z.string(), reason).refine(atMost(64), "a template accepts 64 risks at most").default({}),

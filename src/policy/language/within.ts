@@ -38,7 +38,11 @@ function checkSandbox<I>({ isolation, unlimited, written }: Shape<I>, bounds: Is
   if (unlimited === undefined) return;
   const said = new Set(find(isolation.base).map(({ key }) => key));
   for (const { key, message } of find(unlimited.base).filter((excess) => !said.has(excess.key)))
-    complain(["observe", "parts"], `limits that are only observed are the host's own: ${key}, ${message}`, "take limits out of it");
+    complain(
+      ["observe", "parts"],
+      `limits that are only observed are the host's own: ${key}, ${message}`,
+      "take limits out of it",
+    );
 }
 
 type Complain = (path: Path, message: string, fix?: string) => void;
@@ -116,7 +120,10 @@ function patternText({ written }: { readonly written: unknown }): string {
 /** Each of its values, in all that its slots can be filled to. What is no plain text, or nothing at all, is never within a bound that names it. */
 function fits(written: unknown, read: unknown, patterns: readonly BoundPattern[]): boolean {
   if (Array.isArray(written))
-    return written.length > 0 && written.every((item: unknown, index) => fits(item, Array.isArray(read) ? read[index] : undefined, patterns));
+    return (
+      written.length > 0 &&
+      written.every((item: unknown, index) => fits(item, Array.isArray(read) ? read[index] : undefined, patterns))
+    );
   if (typeof written !== "string" && typeof written !== "boolean" && typeof written !== "number") return false;
   return patterns.some(({ pattern }) => fitsOne(pattern, written, read));
 }

@@ -1,4 +1,16 @@
-import { Composer, type CST, type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, type YAMLMap } from "yaml";
+import {
+  Composer,
+  type CST,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  Parser,
+  type YAMLMap,
+} from "yaml";
 import { PlaceNotes, type Places } from "./places.ts";
 import type { Stepwise } from "./stepwise.ts";
 
@@ -38,9 +50,14 @@ export function* readYaml(text: string): Stepwise<YamlRead> {
   const walk: Walk = { notes: new PlaceNotes(), oddities: [] };
   if (hasDirective(document)) walk.oddities.push({ offset: 0, message: "a directive" });
   const value = valueOf({ node: document.contents, offset: document.contents.range[0] }, walk);
-  const errors = [...document.errors, ...document.warnings].map(({ pos, message }) => ({ offset: pos[0], message: firstLine(message) }));
+  const errors = [...document.errors, ...document.warnings].map(({ pos, message }) => ({
+    offset: pos[0],
+    message: firstLine(message),
+  }));
   const found = [...errors, ...walk.oddities].map(({ offset, message }) => ({ line: lineAt(offset), message }));
-  return found.length > 0 ? { kind: "flaws", flaws: found } : { kind: "yaml", yaml: { value, places: walk.notes.of(value), lineAt } };
+  return found.length > 0
+    ? { kind: "flaws", flaws: found }
+    : { kind: "yaml", yaml: { value, places: walk.notes.of(value), lineAt } };
 }
 
 function whole(message: string): YamlRead {
@@ -73,7 +90,8 @@ function* tokensOf(text: string, lines: LineCounter): Stepwise<readonly CST.Toke
   lines.addNewLine(0);
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) {
-      if (token.type === "document" && tokens.some(({ type }) => type === "document")) return { line: 0, message: twoDocuments };
+      if (token.type === "document" && tokens.some(({ type }) => type === "document"))
+        return { line: 0, message: twoDocuments };
       tokens.push(token);
     }
     if (parser.stack.length > most.levels) return { line: lines.linePos(parser.offset).line, message: "nested too deeply" };
@@ -138,17 +156,27 @@ function plainOf(node: unknown, index: number, walk: Walk): unknown {
   return isMap(node) ? recordOf(node, walk) : null;
 }
 
-/** Keys that are numbers come first in an object, whatever the file's order is. */
 function recordOf(map: YAMLMap, walk: Walk): unknown {
-  const pairs = Object.fromEntries(map.items.map((pair) => [isScalar(pair.key) ? String(pair.key.value) : "", pair]));
-  if (Object.keys(pairs).length < map.items.length || Object.hasOwn(pairs, "<<") || Object.hasOwn(pairs, "__proto__"))
+  const entries = inOrder(map.items).map(({ key, value }) => {
+    checkNode(key, walk);
+    return [keyOf(key), valueOf({ node: value, offset: offsetOf(key) }, walk)] as const;
+  });
+  const record = Object.fromEntries(entries);
+  if (Object.keys(record).length < entries.length || Object.hasOwn(record, "<<") || Object.hasOwn(record, "__proto__"))
     checkKeys(map, walk);
-  return Object.fromEntries(
-    Object.entries(pairs).map(([key, pair]) => {
-      checkNode(pair.key, walk);
-      return [key, valueOf({ node: pair.value, offset: offsetOf(pair.key) }, walk)];
-    }),
-  );
+  return record;
+}
+
+/** Keys that are whole numbers come first in an object, whatever the file's order is. */
+function inOrder(items: YAMLMap["items"]): YAMLMap["items"] {
+  if (!items.some(({ key }) => /^[0-9]/.test(keyOf(key)))) return items;
+  const ordered = Object.keys(Object.fromEntries(items.map(({ key }) => [keyOf(key), true])));
+  const places = new Map(ordered.map((key, index) => [key, index]));
+  return items.toSorted((a, b) => (places.get(keyOf(a.key)) ?? 0) - (places.get(keyOf(b.key)) ?? 0));
+}
+
+function keyOf(key: unknown): string {
+  return isScalar(key) ? String(key.value) : "";
 }
 
 function offsetOf(node: unknown): number {

@@ -44,11 +44,16 @@ function programsAt(words: Words): readonly number[] {
   return found;
 }
 
-/** The first word that is no option; where an option stands before it, it may be that option's value, and the next one is meant. */
+/** The first word that is no option; where an option stands before it, it may be that option's value, and the one after it is meant. */
 function operandsAt(words: Words, at: number): readonly number[] {
-  let next = at + 1;
+  const first = operandFrom(words, at + 1);
+  return first > at + 1 && words[first - 1]?.startsWith("-") === true ? [first, operandFrom(words, first + 1)] : [first];
+}
+
+function operandFrom(words: Words, from: number): number {
+  let next = from;
   while (isNoOperand(words[next])) next += 1;
-  return next > at + 1 && words[next - 1]?.startsWith("-") === true ? [next, next + 1] : [next];
+  return next;
 }
 
 function isNoOperand(word: string | undefined): boolean {
@@ -92,9 +97,7 @@ function isFetcher(words: Words, at: number): boolean {
   });
 }
 
-const shells: ReadonlySet<string> = new Set([
-  ...["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "fish", "rbash", "yash"],
-]);
+const shells: ReadonlySet<string> = new Set("sh bash dash zsh ksh mksh ash fish rbash yash".split(" "));
 
 /**
  * The words that are read as a shell's line: all that follows a shell's `-c`, however that is joined with other options, and a program's name with
@@ -117,16 +120,34 @@ function lineFetches(line: string, depth: number): boolean {
   let flows = false;
   let before: Piece | undefined;
   for (const piece of piecesOf(line)) {
-    const { joined, words } = piece;
-    if (fetches(words, depth)) return true;
-    const loads = downloads(words);
-    if (joined === "pipe" && flows && reads(words)) return true;
-    if (joined === "inside" && loads && runsWords(before)) return true;
-    const goesOn = joined === "pipe" || words.length === 0 || words[0] === rest || words[0] === "}";
-    flows = loads || (flows && goesOn);
+    const loads = downloads(piece.words);
+    if (fetches(piece.words, depth) || runsDownload(piece, { before, flows, loads })) return true;
+    flows = loads || (flows && passesOn(piece));
     before = piece;
   }
   return false;
+}
+
+interface Flow {
+  readonly before: Piece | undefined;
+  /** Whether a download comes in. */
+  readonly flows: boolean;
+  /** Whether the piece itself is one. */
+  readonly loads: boolean;
+}
+
+function runsDownload({ joined, words }: Piece, { before, flows, loads }: Flow): boolean {
+  return joined === "pipe" ? flows && reads(words) : joined === "inside" && loads && runsWords(before);
+}
+
+/** Whether what comes in goes on to the next piece. */
+function passesOn({ joined, words }: Piece): boolean {
+  return joined === "pipe" || words.length === 0 || words[0] === rest || words[0] === "}";
+}
+
+/** Whether it is another part of the pipe that the piece before it is in. */
+function goesOn({ joined, words: [first] }: Piece): boolean {
+  return joined === "pipe" || first === undefined || first === rest || first === "}";
 }
 
 function downloads(words: Words): boolean {

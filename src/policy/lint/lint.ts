@@ -40,7 +40,11 @@ export function* lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unkn
   return [...problems.values(), ...idleAccepts(drafts, fired, { now: rooms.now, levelOf })].toSorted(inFile);
 }
 
-export function lintedOf({ template, written, document }: Draft, rooms: Rooms<unknown, unknown>, policy: Linted["policy"]): Linted {
+export function lintedOf(
+  { template, written, document }: Draft,
+  rooms: Rooms<unknown, unknown>,
+  policy: Linted["policy"],
+): Linted {
   return {
     template,
     written,
@@ -56,7 +60,10 @@ export function lintedOf({ template, written, document }: Draft, rooms: Rooms<un
   };
 }
 
-function isolationsOf({ isolation: { base, byTrust } }: Draft["template"], rooms: Rooms<unknown, unknown>): Linted["isolations"] {
+function isolationsOf(
+  { isolation: { base, byTrust } }: Draft["template"],
+  rooms: Rooms<unknown, unknown>,
+): Linted["isolations"] {
   const { facts } = rooms.isolation;
   return [
     { path: ["sandbox"], facts: facts(base) },

@@ -59,7 +59,9 @@ function worldsOf(who: readonly WhoLine[]): Compared["worlds"] {
 function pinnedBy(worlds: Compared["worlds"], lists: readonly string[]): Compared["pinned"] {
   const [first, ...more] = worlds.map((world) => new Map(world.flatMap(pinOf)));
   const shared = [...(first ?? [])].filter(([claim]) => !lists.includes(claim) && more.every((pins) => pins.has(claim)));
-  return new Map(shared.map(([claim, values]) => [claim, new Set([...values, ...more.flatMap((pins) => pins.get(claim) ?? [])])]));
+  return new Map(
+    shared.map(([claim, values]) => [claim, new Set([...values, ...more.flatMap((pins) => pins.get(claim) ?? [])])]),
+  );
 }
 
 function pinOf(line: ClaimLine): readonly (readonly [string, readonly string[]])[] {
@@ -68,22 +70,35 @@ function pinOf(line: ClaimLine): readonly (readonly [string, readonly string[]])
 
 const otherFile = (one: Compared, other: Compared): boolean => one.template.file !== other.template.file;
 
-function meetings(groups: readonly (readonly Compared[])[], allowed: number, counts = (_: Compared, __: Compared) => true): Meetings {
+type Counts = (one: Compared, other: Compared) => boolean;
+
+function meetings(groups: readonly (readonly Compared[])[], allowed: number, counts: Counts = () => true): Meetings {
   const [others, ended, work] = [new Map<string, readonly string[]>(), new Set<string>(), allowance(allowed)];
   for (const group of groups) {
     for (const [index, one] of group.entries()) {
       const { name } = one.template;
-      const known = new Set(others.get(name));
-      for (let before = 0; before < index && known.size < named && !work.spent(); before += 1) {
-        const other = group[before];
-        if (other !== undefined && counts(one, other) && canMeet(one, other, work)) known.add(other.template.name);
-      }
-      if (known.size > 0) others.set(name, [...known]);
-      if (!work.spent()) continue;
-      return { others, ended: ended.add(name) };
+      const candidates = group.slice(0, index).filter((other) => counts(one, other));
+      const known = metOf(one, candidates, others.get(name) ?? [], work);
+      if (known.length > 0) others.set(name, known);
+      if (work.spent()) return { others, ended: ended.add(name) };
     }
   }
   return { others, ended };
+}
+
+/** `known`, and the first of the candidates that it can meet, until enough can be named. */
+function metOf(
+  one: Compared,
+  candidates: readonly Compared[],
+  known: readonly string[],
+  work: ReturnType<typeof allowance>,
+): readonly string[] {
+  const met = new Set(known);
+  for (const other of candidates) {
+    if (met.size >= named || work.spent()) break;
+    if (canMeet(one, other, work)) met.add(other.template.name);
+  }
+  return [...met];
 }
 
 function canMeet(one: Compared, other: Compared, { spend, spent }: ReturnType<typeof allowance>): boolean {
@@ -120,7 +135,11 @@ function groupsOf(templates: readonly Compared[], { depth, most }: Dividing): re
   const open = templates.filter(({ pinned }) => !pinned.has(claim));
   const groups = new Map<string, Compared[]>();
   for (const one of templates)
-    for (const value of one.pinned.get(claim) ?? []) groups.set(value, groups.get(value) ?? []).get(value)?.push(one);
+    for (const value of one.pinned.get(claim) ?? [])
+      groups
+        .set(value, groups.get(value) ?? [])
+        .get(value)
+        ?.push(one);
   if (groups.size * open.length > most) return [templates];
   const divided = [...groups.values()].map((group) => (open.length === 0 ? group : inOrder([...group, ...open])));
   return [...divided, open]

@@ -25,12 +25,10 @@ export const sandboxRules: readonly Rule[] = [
     says: "The beginning of a name is so short that it passes variables of many programs, secrets among them.",
     fix: "name the variables, or a beginning such as GITHUB_*",
     check: (linted) =>
-      passFindings(linted, ({ passes }) => passes.filter(isWide)).map(
-        ({ name, path }) => ({
-          path,
-          message: `${name} passes whatever begins so`,
-        }),
-      ),
+      passFindings(linted, ({ passes }) => passes.filter(isWide)).map(({ name, path }) => ({
+        path,
+        message: `${name} passes whatever begins so`,
+      })),
   },
   {
     name: "pass-is-dropped",
@@ -58,7 +56,9 @@ export const sandboxRules: readonly Rule[] = [
     fix: "set sandbox.timeout to what it takes",
     check: ({ isolations }) =>
       isolations
-        .filter(({ facts }, index) => facts.timeout > 6 * hour && (index === 0 || facts.timeout !== isolations[0]?.facts.timeout))
+        .filter(
+          ({ facts }, index) => facts.timeout > 6 * hour && (index === 0 || facts.timeout !== isolations[0]?.facts.timeout),
+        )
         .map(({ path, facts }) => ({ path: [...path, "timeout"], message: durationText(facts.timeout) })),
   },
   {
@@ -89,16 +89,15 @@ export const sandboxRules: readonly Rule[] = [
 ];
 
 /** What the names of secrets end in. */
-const secret =
-  /(?:(?:TOKEN|SECRET|PASS|PASSWORD|PASSPHRASE|KEY|CREDENTIAL)S?|PASSWD|(?:^|_)(?:PWD|PAT|AUTH|JWT))$/i;
+const secret = /(?:(?:TOKEN|SECRET|PASS|PASSWORD|PASSPHRASE|KEY|CREDENTIAL)S?|PASSWD|(?:^|_)(?:PWD|PAT|AUTH|JWT))$/i;
 /** They end so, and are none. */
 const plainNames: readonly string[] = ["PWD", "OLDPWD"];
 /** What CI systems' own variables begin with: their secrets are known, and never enter a job (`sandbox/denied-names.ts`). */
 const plainBeginnings: readonly string[] = [
-  ...["GITHUB_*", "GITHUB_REF_*", "GITHUB_RUN_*", "GITHUB_WORKFLOW_*", "FORGEJO_*", "RUNNER_*"],
-  ...["CI_*", "CI_COMMIT_*", "CI_JOB_*", "CI_PIPELINE_*", "CI_PROJECT_*", "CI_MERGE_REQUEST_*", "CI_ENVIRONMENT_*", "GITLAB_*"],
-  ...["BUILDKITE_*", "CIRCLE_*", "BITBUCKET_*", "LC_*"],
-];
+  ["GITHUB_*", "GITHUB_REF_*", "GITHUB_RUN_*", "GITHUB_WORKFLOW_*", "FORGEJO_*", "RUNNER_*"],
+  ["CI_*", "CI_COMMIT_*", "CI_JOB_*", "CI_PIPELINE_*", "CI_PROJECT_*", "CI_MERGE_REQUEST_*", "CI_ENVIRONMENT_*", "GITLAB_*"],
+  ["BUILDKITE_*", "CIRCLE_*", "BITBUCKET_*", "LC_*"],
+].flat();
 
 /** Any beginning can be that of a secret's name. */
 function isSecret(name: string): boolean {
@@ -117,6 +116,11 @@ function passFindings(
 ): readonly { readonly name: string; readonly path: Finding["path"] }[] {
   if (template.who.length === 0) return [];
   const [common, ...others] = isolations.map(({ path, facts }) => ({ path: [...path, "env", "pass"], names: pick(facts) }));
-  const more = others.map(({ path, names }) => ({ path, names: names.filter((name) => common?.names.includes(name) !== true) }));
-  return [...(common === undefined ? [] : [common]), ...more].flatMap(({ path, names }) => names.map((name) => ({ path, name })));
+  const more = others.map(({ path, names }) => ({
+    path,
+    names: names.filter((name) => common?.names.includes(name) !== true),
+  }));
+  return [...(common === undefined ? [] : [common]), ...more].flatMap(({ path, names }) =>
+    names.map((name) => ({ path, name })),
+  );
 }

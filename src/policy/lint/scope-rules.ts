@@ -55,7 +55,7 @@ export const scopeRules: readonly Rule[] = [
     fix: "make a role that can do what the job does and no more",
     check: (linted) =>
       textFindings(linted, ({ text }) =>
-        admin.test(text.replaceAll(/\{[^}]*\}/g, "")) ? `an administrator's, by its name: ${text}` : undefined,
+        admin.test(text.replaceAll(/\{[^{}]*\}/g, "")) ? `an administrator's, by its name: ${text}` : undefined,
       ),
   },
   {

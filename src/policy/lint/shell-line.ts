@@ -36,15 +36,25 @@ export function piecesOf(line: string): readonly Piece[] {
 
 function take(reading: Reading, token: string): void {
   const quote = reading.open.at(-1);
-  if (quote === "'") return token === "'" ? close(reading) : add(reading, token);
-  if (token === "$(" || (token === "<(" && quote !== '"')) return inside(reading, "(");
+  if (quote === "'") return quoted(reading, token, quote);
+  if (token === "$(") return inside(reading, "(");
   if (token === "`") return quote === "`" ? outside(reading) : inside(reading, "`");
   if (token.startsWith("\\")) return add(reading, token.slice(1));
-  if (quote === '"') return token === '"' ? close(reading) : add(reading, token);
+  if (quote === '"') return quoted(reading, token, quote);
   takeUnquoted(reading, token);
 }
 
+function quoted(reading: Reading, token: string, quote: string): void {
+  if (token === quote) reading.open.pop();
+  else add(reading, token);
+}
+
+function substitutes(token: string, quote: string | undefined): boolean {
+  return token === "$(" || (token === "<(" && quote !== '"');
+}
+
 function takeUnquoted(reading: Reading, token: string): void {
+  if (token === "<(") return inside(reading, "(");
   if (token === "'" || token === '"') {
     reading.open.push(token);
     return add(reading, "");
@@ -62,10 +72,6 @@ function takeUnquoted(reading: Reading, token: string): void {
 
 function add(reading: Reading, text: string): void {
   reading.word = (reading.word ?? "") + text;
-}
-
-function close({ open }: Reading): void {
-  open.pop();
 }
 
 function inside(reading: Reading, by: string): void {

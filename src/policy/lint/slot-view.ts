@@ -4,10 +4,7 @@ import { credentialsOf } from "./run-view.ts";
 import { scopeTexts } from "./scope-view.ts";
 
 /** For each claim that fills a slot of a credential, once, where it first stands. */
-export function slotFindings(
-  linted: Linted,
-  judge: (claim: string) => Omit<Finding, "path"> | undefined,
-): readonly Finding[] {
+export function slotFindings(linted: Linted, judge: (claim: string) => Omit<Finding, "path"> | undefined): readonly Finding[] {
   return credentialsOf(linted).flatMap(({ name, options }) => {
     const claims = [...new Set(slotsOf(options))];
     const places = claims.length === 0 ? undefined : placesOf(linted, name);

@@ -41,7 +41,9 @@ export function isSingle(issuers: readonly IssuerRoom[], claim: string): boolean
   if (["issuer", "trust", "sub"].includes(claim)) return true;
   return (
     issuers.length > 0 &&
-    issuers.every(({ sent, known, lists }) => sent.includes(claim) || (known?.includes(claim) === true && !lists.includes(claim)))
+    issuers.every(
+      ({ sent, known, lists }) => sent.includes(claim) || (known?.includes(claim) === true && !lists.includes(claim)),
+    )
   );
 }
 

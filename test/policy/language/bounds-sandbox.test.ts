@@ -47,7 +47,8 @@ describe("limits that are only observed", () => {
   ])("until %s: loads %s", (until, loads) => {
     const found = problemsOfTree({ "shop/a.yaml": observing.replace("2030-01-31", until) });
     if (loads) expect(found).toEqual([]);
-    else expect(found).toEqual([expect.stringMatching(/^shop\/a\.yaml:5: observe\.until: (?:write a date|a day that is so far)/)]);
+    else
+      expect(found).toEqual([expect.stringMatching(/^shop\/a\.yaml:5: observe\.until: (?:write a date|a day that is so far)/)]);
   });
 });
 
@@ -67,7 +68,8 @@ describe("runtimes that bounds list", () => {
 
   it("are those of each trust too, and leave what a template names itself", () => {
     const text = template(`${trusted}\nsandbox: { by_trust: { protected: { runtimes: [crun] } } }`, "shop/a");
-    const { isolation } = policyOfTree({ "bounds.yaml": bounds("crun, runc"), "shop/a.yaml": text }).templates.get("shop/a") ?? {};
+    const { isolation } =
+      policyOfTree({ "bounds.yaml": bounds("crun, runc"), "shop/a.yaml": text }).templates.get("shop/a") ?? {};
     expect(isolation?.base.runtimes).toEqual(["crun", "runc"]);
     expect(isolation?.byTrust.get("protected")?.runtimes).toEqual(["crun"]);
   });
@@ -96,8 +98,16 @@ describe("the bounds of a base's folders", () => {
 
   it.each<[string, string, string]>([
     ["a life", "max_ttl: 1m", "shop/base.yaml:3: credentials.c.ttl: longer than 60s, by shop/bounds.yaml"],
-    ["providers", "credentials: []", "shop/base.yaml:3: credentials.c.provider: nothing of local can be used here, by shop/bounds.yaml; there is nothing"],
-    ["a sandbox", "sandbox: { env: { pass: [] } }", "site/deploy.yaml:1: sandbox.env.pass: CI is not among , by shop/bounds.yaml"],
+    [
+      "providers",
+      "credentials: []",
+      "shop/base.yaml:3: credentials.c.provider: nothing of local can be used here, by shop/bounds.yaml; there is nothing",
+    ],
+    [
+      "a sandbox",
+      "sandbox: { env: { pass: [] } }",
+      "site/deploy.yaml:1: sandbox.env.pass: CI is not among , by shop/bounds.yaml",
+    ],
   ])("hold for a child elsewhere: %s", (_, bounds, problem) => {
     expect(problemsOfTree(tree(bounds))).toEqual([problem]);
   });
@@ -108,7 +118,9 @@ describe("the bounds of a base's folders", () => {
     expect(found?.who.map((line) => ("claim" in line ? line.claim : line.kind))).toContain("repository_owner_id");
     expect(found?.when).toHaveLength(1);
     expect(found?.owner).toBe("site");
-    expect(policyOfTree({ "a.yaml": `${JSON.stringify(found?.expanded)}` }).templates.get("site/deploy")?.who).toEqual(found?.who);
+    expect(policyOfTree({ "a.yaml": `${JSON.stringify(found?.expanded)}` }).templates.get("site/deploy")?.who).toEqual(
+      found?.who,
+    );
   });
 
   it("are asked once where both stand beneath them", () => {
