@@ -70,6 +70,8 @@ export class EchoBroker implements Broker {
 
   async startSession({ token }: Parameters<Broker["startSession"]>[0]): ReturnType<Broker["startSession"]> {
     if (token.use(String) === "spent") throw new BrokerError("token-spent");
+    if (token.use(String) === "unheard") throw new BrokerError("last-word-unavailable");
+    if (token.use(String) === "keyless") throw new BrokerError("issuer-unavailable");
     return {
       session: "session-1",
       handle: Secret.of("handle-1"),

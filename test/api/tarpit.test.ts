@@ -44,6 +44,14 @@ describe("refusals", () => {
     expect(held).toBeLessThan(limits.hold * 2);
   });
 
+  test("for want of the site's last word are held back too, since what was asked may be why, but not for want of an issuer", async () => {
+    await using open = await openDoor();
+    await refusedTooOften(open.door.paths);
+    using client = openClient(BrokerService, open.door.paths.broker);
+    expect(await time(() => client.call.startSession({ token: "keyless" }))).toBeLessThan(limits.hold / 2);
+    expect(await time(() => client.call.startSession({ token: "unheard" }))).toBeGreaterThanOrEqual(limits.hold - 20);
+  });
+
   test("of a user cost a good call of the same user nothing, on a connection of its own", async () => {
     await using open = await openDoor();
     await refusedTooOften(open.door.paths);

@@ -16,6 +16,12 @@ default decision := {"allow": false, "reason": "nobody allows it"}
 
 decision := {"allow": false, "reason": "the freeze goes on until Monday"} if input.command[0] == "false"
 
+decision := {"allow": false, "reason": "it took its time"} if { input.command[0] == "slow"; hit }
+
+numbered := numbers.range(1, 3000)
+
+hit if { some i in numbered; some j in numbered; some k in numbered; i == j; j != k; k == -1 }
+
 decision := {"allow": true, "ttl": {"api": data.ttl}, "without": ["report"]} if input.command[0] == "sh"
 `;
 
@@ -162,6 +168,17 @@ describe("a broker that gave up root", () => {
       async () => (await newest(holding, "policy"))["by"] === "change" && !(await trouble(holding)).includes("policy-invalid"),
       10_000,
     );
+  }, 60_000);
+
+  test("starts another thread after an evaluation that was late", async ({ skip }) => {
+    if (missing !== undefined) skip(missing);
+    const token = holding.give(await holding.token());
+    for (let turn = 0; turn < 2; turn += 1) {
+      const late = await run(holding, token, ["slow"]);
+      expect(late.stderr).toContain("the site's last word could not be had, so the answer is no");
+      expect(await newest(holding, "denied")).toMatchObject({ code: "last-word-unavailable", policy: expect.any(String) });
+    }
+    expect(await run(holding, token, show)).toMatchObject({ code: 0, stdout: "api\n" });
   }, 60_000);
 
   test("had loaded every module before", async ({ skip }) => {

@@ -124,7 +124,7 @@ function originOf(path: readonly string[], { own: mine, base, bounds }: Origins)
 }
 
 /** What a template may leave out, and has from the bounds. */
-const fromBounds: readonly string[] = ["owner", "sandbox", "sandbox.runtimes"];
+const fromBounds: readonly string[] = ["owner", "sandbox.runtimes"];
 
 /** `db:` with nothing behind it is all the base's. */
 function has(file: WrittenFile | undefined, path: readonly string[]): boolean {

@@ -145,11 +145,6 @@ function passesOn({ joined, words }: Piece): boolean {
   return joined === "pipe" || words.length === 0 || words[0] === rest || words[0] === "}";
 }
 
-/** Whether it is another part of the pipe that the piece before it is in. */
-function goesOn({ joined, words: [first] }: Piece): boolean {
-  return joined === "pipe" || first === undefined || first === rest || first === "}";
-}
-
 function downloads(words: Words): boolean {
   return programsAt(words).some((at) => ["curl", "wget", "fetch", "aria2c", "http", "https"].includes(nameOf(words[at] ?? "")));
 }

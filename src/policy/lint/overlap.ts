@@ -70,35 +70,33 @@ function pinOf(line: ClaimLine): readonly (readonly [string, readonly string[]])
 
 const otherFile = (one: Compared, other: Compared): boolean => one.template.file !== other.template.file;
 
-type Counts = (one: Compared, other: Compared) => boolean;
+interface Meeting {
+  /** Of two that are in one group. */
+  counts(one: Compared, other: Compared): boolean;
+  readonly work: ReturnType<typeof allowance>;
+}
 
-function meetings(groups: readonly (readonly Compared[])[], allowed: number, counts: Counts = () => true): Meetings {
+function meetings(groups: readonly (readonly Compared[])[], allowed: number, counts: Meeting["counts"] = () => true): Meetings {
   const [others, ended, work] = [new Map<string, readonly string[]>(), new Set<string>(), allowance(allowed)];
   for (const group of groups) {
-    for (const [index, one] of group.entries()) {
-      const { name } = one.template;
-      const candidates = group.slice(0, index).filter((other) => counts(one, other));
-      const known = metOf(one, candidates, others.get(name) ?? [], work);
-      if (known.length > 0) others.set(name, known);
-      if (work.spent()) return { others, ended: ended.add(name) };
+    for (const [index, { template }] of group.entries()) {
+      const known = new Set(others.get(template.name));
+      meet(group, index, known, { counts, work });
+      if (known.size > 0) others.set(template.name, [...known]);
+      if (work.spent()) return { others, ended: ended.add(template.name) };
     }
   }
   return { others, ended };
 }
 
-/** `known`, and the first of the candidates that it can meet, until enough can be named. */
-function metOf(
-  one: Compared,
-  candidates: readonly Compared[],
-  known: readonly string[],
-  work: ReturnType<typeof allowance>,
-): readonly string[] {
-  const met = new Set(known);
-  for (const other of candidates) {
-    if (met.size >= named || work.spent()) break;
-    if (canMeet(one, other, work)) met.add(other.template.name);
+/** Adds to those that are known whom else it can meet of those before it, until enough can be named. */
+function meet(group: readonly Compared[], index: number, known: Set<string>, { counts, work }: Meeting): void {
+  const one = group[index];
+  for (let before = 0; before < index && known.size < named && !work.spent(); before += 1) {
+    const other = group[before];
+    if (one === undefined || other === undefined || !counts(one, other)) continue;
+    if (canMeet(one, other, work)) known.add(other.template.name);
   }
-  return [...met];
 }
 
 function canMeet(one: Compared, other: Compared, { spend, spent }: ReturnType<typeof allowance>): boolean {

@@ -49,10 +49,6 @@ function quoted(reading: Reading, token: string, quote: string): void {
   else add(reading, token);
 }
 
-function substitutes(token: string, quote: string | undefined): boolean {
-  return token === "$(" || (token === "<(" && quote !== '"');
-}
-
 function takeUnquoted(reading: Reading, token: string): void {
   if (token === "<(") return inside(reading, "(");
   if (token === "'" || token === '"') {

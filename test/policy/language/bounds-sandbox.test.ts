@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { decide } from "../../../src/policy/decide.ts";
+import { expandedText, writtenFiles } from "../../../src/policy/language/origins.ts";
 import { identityWith } from "../identities.ts";
 import { policyOfTree, problemsOfTree, template, trusted } from "../rooms.ts";
 
@@ -121,6 +122,14 @@ describe("the bounds of a base's folders", () => {
     expect(policyOfTree({ "a.yaml": `${JSON.stringify(found?.expanded)}` }).templates.get("site/deploy")?.who).toEqual(
       found?.who,
     );
+  });
+
+  it("are named where the template is printed", () => {
+    const policy = policyOfTree(tree('who: { issuer: github, repository_owner_id: "42" }\nsandbox: { runtimes: [crun] }'));
+    const printed = [...policy.templates.values()].map((one) => expandedText(one, writtenFiles(policy))).join("");
+    expect(printed).toContain("on shop/base of shop/base.yaml, within shop/bounds.yaml, site/bounds.yaml");
+    expect(printed).toContain("# added by shop/bounds.yaml\n  - issuer: github\n    repository_owner_id");
+    expect(printed).toMatch(/sandbox:\n {2}# from the folder's bounds\n {2}runtimes:\n {4}- crun\n/);
   });
 
   it("are asked once where both stand beneath them", () => {

@@ -76,6 +76,52 @@ describe("which templates could match one job", () => {
   });
 });
 
+describe("how much is compared", () => {
+  const entries = (count: number, line: (index: number) => string) =>
+    `for_each:\n${Array.from({ length: count }, (_, index) => `  e${index}: { ${line(index)} }\n`).join("")}`;
+  const each = (who: string, count: number) =>
+    head("deploy", `${job(`repository_id: "1", ${who}`)}${entries(count, (index) => `place: p${index}`)}${gives}`).replace(
+      "database/creds/shop",
+      '"database/creds/{each.place}"',
+    );
+
+  it("does not depend on other files: entries that are alike are found, however many templates the same job can match", () => {
+    const crowd = Array.from({ length: 4 }, (_, index) => alone(`a${index}`, 'repository_id: "1"'));
+    const alike = each("ref: refs/heads/main", 2);
+    expect(found(...crowd, alike)).toContain("t4.yaml:6 each-alike");
+    expect(found(...crowd, alike)).toContain("t4.yaml:5 overlap");
+    expect(found(...crowd, each('environment: "{each.place}"', 2))).not.toContain("t4.yaml:6 each-alike");
+  });
+
+  const alternatives = (of: (index: number) => string) =>
+    `any: [${Array.from({ length: 32 }, (_, index) => of(index)).join(", ")}]`;
+
+  it("is little where entries say whom they are for, in each of many alternatives", () => {
+    const began = process.cpuUsage();
+    expect(
+      found(
+        each(
+          alternatives((index) => `{ ref: refs/heads/r${index}, environment: "{each.place}" }`),
+          100,
+        ),
+      ),
+    ).toEqual([]);
+    expect(process.cpuUsage(began).user / 1_000).toBeLessThan(4_000);
+  });
+
+  it("has an end, and what was not compared is said: as a risk of entries, and once as advice of other templates", () => {
+    const mixed = (place: string) =>
+      alternatives((index) =>
+        index % 2 === 0 ? `{ ref: "refs/heads/${place}-${index}/*" }` : `{ ref: "refs/tags/${place}-${index}/*" }`,
+      );
+    const began = process.cpuUsage();
+    expect(found(each(mixed("{each.place}"), 100))).toEqual(["t0.yaml:6 each-alike"]);
+    const others = Array.from({ length: 100 }, (_, index) => alone(`b${index}`, `repository_id: "1", ${mixed(`p${index}`)}`));
+    expect(found(...others)).toEqual([expect.stringMatching(/^t\d+\.yaml:5 overlap$/)]);
+    expect(process.cpuUsage(began).user / 1_000).toBeLessThan(8_000);
+  });
+});
+
 describe("findings", () => {
   const each = "for_each:\n  a: { place: a }\n  b: { place: b }\n";
 

@@ -237,6 +237,7 @@ describe("a policy in a bundle", () => {
     );
     const jobs = grantTo({ case: "good" });
     const bad = grantTo({ case: "fails" });
+    const began = performance.now();
     const delays = monitorEventLoopDelay({ resolution: 5 });
     delays.enable();
     const flood = Array.from({ length: 17 }, () => heard(word, bad));
@@ -248,8 +249,9 @@ describe("a policy in a bundle", () => {
     }
     delays.disable();
     expect(new Set(await Promise.all(flood))).toEqual(new Set(["last-word-unavailable: the policy takes longer than 250 ms"]));
-    expect(Math.max(...waits)).toBeLessThan(1_200);
-    expect(delays.max / 1e6).toBeLessThan(200);
+    // Behind all of them it would be nearly as long as they took together; evaluated by the broker itself, each would delay it by its 250 ms.
+    expect(Math.max(...waits)).toBeLessThan((performance.now() - began) / 3);
+    expect(delays.percentile(90) / 1e6).toBeLessThan(125);
   }, 30_000);
 
   test("is not asked about a command that is too long to be asked about, and the caller hears why", async ({ skip }) => {
