@@ -25,7 +25,7 @@ export const limits = {
   refusalWindow: 60_000,
   hold: 1_000,
   /** What one user is told within that window of what a run would be granted: it costs the ledger an entry, and the user no token. */
-  observations: 10,
+  observations: 60,
   /** Calls of one connection that wait behind an answer which is held back, one second more each; one more is refused unseen. */
   waitingCalls: 4,
   /** Refusals of one process within the window, after which it is kept out for so many milliseconds. */

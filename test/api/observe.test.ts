@@ -62,7 +62,7 @@ test("nobody fills the ledger by it: beyond so many a minute a user hears busy, 
   const client = grpcClient(BrokerService, open.door.paths.broker);
   const ask = () => client.observe({ credentials: { case: "token", value: "fresh" } });
   for (let n = 0; n < limits.observations; n += 1) await ask();
-  expect(await refusal(ask())).toMatchObject({ code: "busy", message: "a user observes at most 10 times within a minute" });
+  expect(await refusal(ask())).toMatchObject({ code: "busy", message: "a user observes at most 60 times within a minute" });
   expect(open.broker.changes).toHaveLength(limits.observations);
   ahead = limits.refusalWindow;
   expect(await ask()).toMatchObject({ observation: "obs-1" });

@@ -20,11 +20,7 @@ const mostSteps = 500_000;
 /** Why no job, or no job by one alternative of `any`, can match. */
 export function contradictions(linted: Linted): readonly Finding[] {
   const by: Comparing = { ...allowance(mostSteps), isList: (claim) => !isSingle(linted.issuers, claim) };
-  const found = worldsOf(linted.template.who).flatMap((world) => [
-    ...clashes(world, by),
-    ...sentAlways(world, linted),
-    ...eventsWithoutTrust(world, linted),
-  ]);
+  const found = worldsOf(linted.template.who).flatMap((world) => [...clashes(world, by), ...eventsWithoutTrust(world, linted)]);
   return [...found, ...underivable(linted)].slice(0, 4);
 }
 
@@ -56,12 +52,6 @@ function clash(one: ClaimLine, other: ClaimLine): string {
 function told(line: ClaimLine): string {
   if (line.kind === "absent") return `be without ${line.claim}`;
   return line.kind === "not" ? `have none of ${line.claim} ${line.expected}` : `have ${line.claim} ${line.expected}`;
-}
-
-function sentAlways({ path, own }: World, { issuers }: Linted): readonly Finding[] {
-  return [...own]
-    .filter(({ kind, claim }) => kind === "absent" && issuers.length > 0 && issuers.every(({ sent }) => sent.includes(claim)))
-    .map(({ claim }) => ({ path: [...path, "absent"], message: `no job can be without ${claim}` }));
 }
 
 /** `trust` is the broker's word, and for many issuers it can only come out as `unknown`. */

@@ -47,10 +47,21 @@ describe("what templates may say of an issuer", () => {
     },
   );
 
+  it.each(tokens.map((token) => [token.preset, token] as const))(
+    "knows which claims of %s are lists",
+    (preset, { payload }) => {
+      const seen = Object.entries(payload).flatMap(([claim, value]) =>
+        Array.isArray(value) && isMatchable(value) && claim !== "aud" ? [claim] : [],
+      );
+      if (presets[preset].known !== undefined)
+        expect(seen.filter((claim) => !presets[preset].lists.includes(claim))).toEqual([]);
+    },
+  );
+
   it.each(presetNames.map((name) => [name]))("names only claims that %s sends", (name) => {
-    const { known, names, identifying } = presets[name];
+    const { known, names, identifying, lists } = presets[name];
     if (known !== undefined)
-      expect([...names, ...identifying].filter((claim) => claim !== "sub" && !isKnown(claim, known))).toEqual([]);
+      expect([...names, ...identifying, ...lists].filter((claim) => claim !== "sub" && !isKnown(claim, known))).toEqual([]);
   });
 
   it("takes what mayfly.yaml says: ids of one's own, required claims, mapped trust", () => {
@@ -66,6 +77,8 @@ describe("what templates may say of an issuer", () => {
         },
       }),
     );
+    expect(words.get("github")).toMatchObject({ lists: [], sent: expect.arrayContaining(["team", "service", "event_name"]) });
+    expect(words.get("farm")).toMatchObject({ lists: [], sent: ["project", "job"] });
     expect(words.get("github")?.known).toEqual(expect.arrayContaining(["team", "service", "sub", "repository_id"]));
     expect(words.get("github")).toMatchObject({
       workload: ["repository_id"],

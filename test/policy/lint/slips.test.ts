@@ -189,7 +189,6 @@ describe("whom lines let in", () => {
       { who: 'issuer: github, repository_id: "1", trust: protected, any: [{ event_name: push }, { event_name: issues }]' },
       ["never-matches who.any.1.event_name"],
     ],
-    ["what every token has is absent", github("absent: event_name"), ["never-matches who.absent"]],
     ["an event of any name", github('event_name: "**"'), ["idle-line who.event_name"]],
     ["an excluded event that another glob spells", github('not: { event_name: ["pull_request*"] }'), []],
     ["one branch and another", github("ref: refs/heads/a, not: { ref: refs/heads/a }"), ["never-matches who"]],

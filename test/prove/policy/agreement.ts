@@ -56,9 +56,7 @@ function places(network: readonly { readonly host: string; readonly port: number
   return [...new Set(network.map(({ host, port }) => `${host}:${port}`))].sort();
 }
 
-/** Undefined where limits are only observed: then there are none to compare. */
-export function limitsOfGrant({ isolation, observe }: SiteGrant): Limits | undefined {
-  if (observe?.parts.includes("limits") === true) return undefined;
+export function limitsOfGrant({ isolation }: SiteGrant): Limits {
   const { memory, cpus, pids, timeout, environment, tolerate } = isolation;
   return { memory, cpus, pids, timeout, pass: [...new Set(environment.pass)].sort(), tolerate: Object.keys(tolerate).sort() };
 }
@@ -76,7 +74,7 @@ function expectedGrant(grant: ExpectedGrant): object {
         { provider, ttl, wait, optional, deliver, options },
       ]),
     ),
-    limits: limits && { ...limits, pass: [...new Set(limits.pass)].sort(), tolerate: [...limits.tolerate].sort() },
+    limits: { ...limits, pass: [...new Set(limits.pass)].sort(), tolerate: [...limits.tolerate].sort() },
     observed: [...observed].sort(),
   };
 }

@@ -51,13 +51,19 @@ function widest(finals: readonly Final[]): Written {
     credentials: entriesFor(finals),
     network: [...new Set(places.map(textOf))],
     sandbox: {
-      memory: `${most("memory") / 2 ** 20}MiB`,
-      cpus: most("cpus"),
-      pids: most("pids"),
-      timeout: milliseconds(most("timeout")),
+      ...(finals.some(({ observe }) => observe?.parts.includes("limits")) ? {} : limitsWithin(most)),
       env: { pass: [...new Set(limits.flatMap(({ pass }) => pass))] },
     },
     tolerate: [...new Set(limits.flatMap(({ tolerate }) => tolerate))],
+  };
+}
+
+function limitsWithin(most: (name: "memory" | "cpus" | "pids" | "timeout") => number): Written {
+  return {
+    memory: `${most("memory") / 2 ** 20}MiB`,
+    cpus: most("cpus"),
+    pids: most("pids"),
+    timeout: milliseconds(most("timeout")),
   };
 }
 

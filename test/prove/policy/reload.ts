@@ -9,7 +9,7 @@ import { type Found, inWords, type Trial, Wrong } from "./part.ts";
 
 const requests = { small: 200, full: 1_000 } as const;
 /** Beneath what the door lets one user observe, and be denied, within a minute. */
-const perUser = 100;
+const perUser = 50;
 const deniedPerUser = 30;
 const firstUser = 61_500;
 

@@ -37,7 +37,8 @@ function asFinal(grant: SiteGrant, { name, file, limits, byTrust, steps }: Final
   const network = grant.network.map(({ host, port }) => ({ host, port }));
   const pinned = steps.get(grant.step ?? "")?.run === undefined ? undefined : grant.command;
   const step: FinalStep = { run: pinned, credentials: [...credentials.keys()], network, workspace: grant.workspace };
-  const own = limitsOfGrant(grant) ?? byTrust.get(grant.identity.trust) ?? limits;
+  const apart = byTrust.has(grant.identity.trust);
+  const own = isLoosened(grant) && !apart ? limits : limitsOfGrant(grant);
   return {
     name,
     file,
@@ -46,11 +47,15 @@ function asFinal(grant: SiteGrant, { name, file, limits, byTrust, steps }: Final
     credentials,
     steps: new Map(grant.step === undefined ? [] : [[grant.step, step]]),
     network: grant.step === undefined ? network : [],
-    limits: grant.identity.trust in Object.fromEntries(byTrust) ? limits : own,
-    byTrust: byTrust.has(grant.identity.trust) ? new Map([...byTrust, [grant.identity.trust, own]]) : byTrust,
+    limits: apart ? limits : own,
+    byTrust: apart ? new Map([...byTrust, [grant.identity.trust, own]]) : byTrust,
     observe: undefined,
     longest: Number.POSITIVE_INFINITY,
   };
+}
+
+function isLoosened({ observe }: SiteGrant): boolean {
+  return observe?.parts.includes("limits") === true;
 }
 
 function optionsOf(options: unknown): Record<string, Plain> {

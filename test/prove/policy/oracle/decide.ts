@@ -1,7 +1,7 @@
 import type { Identity } from "../../../../src/identity/identity.ts";
 import type { Ask } from "../../../../src/policy/decide.ts";
 import { isList, isMap, type Plain } from "../written.ts";
-import type { Final, FinalCredential, FinalStep, Limits, Place } from "./final.ts";
+import { type Final, type FinalCredential, type FinalStep, type Limits, type Place, unlimited } from "./final.ts";
 import { isOpen } from "./time.ts";
 import { claimOf, whoHolds } from "./who.ts";
 
@@ -16,8 +16,7 @@ export interface ExpectedGrant {
   readonly command: readonly Plain[];
   readonly workspace: string;
   readonly network: readonly Place[];
-  /** Undefined where limits are only observed. */
-  readonly limits: Limits | undefined;
+  readonly limits: Limits;
   readonly observed: readonly string[];
 }
 
@@ -41,7 +40,7 @@ function ofTemplate(final: Final, ask: Ask): Expected {
   const refused = refusedCommand(run, ask.command);
   if (refused !== undefined) return denied(refused);
   const observed = observedAt(final, ask.now);
-  const limits = observed.includes("limits") ? undefined : (final.byTrust.get(ask.identity.trust) ?? final.limits);
+  const limits = final.byTrust.get(ask.identity.trust) ?? (observed.includes("limits") ? unlimited(final) : final.limits);
   const { name: template } = final;
   return { kind: "granted", grant: { template, credentials, command: run ?? ask.command, ...reach, limits, observed } };
 }

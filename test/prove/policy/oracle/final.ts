@@ -148,10 +148,13 @@ function finalOf({ name, file, whole, base }: Assembled, files: readonly Written
   };
 }
 
-/** Of its own folder and of those above it, the root's first. */
+/** Of its own folder and of those above it, and of what it extends. */
 export function boundsOver(file: string, files: readonly WrittenFile[]): readonly Written[] {
+  const extended = files.find((other) => other.file === file)?.content["extends"];
+  const base = files.find(({ content }) => extended !== undefined && content["template"] === extended);
+  const beneath = (folder: string): boolean => [file, base?.file].some((one) => one?.startsWith(folder));
   return files
-    .filter((other) => /(?:^|\/)bounds\.yaml$/.test(other.file) && file.startsWith(other.file.slice(0, -"bounds.yaml".length)))
+    .filter((other) => /(?:^|\/)bounds\.yaml$/.test(other.file) && beneath(other.file.slice(0, -"bounds.yaml".length)))
     .map(({ content }) => content);
 }
 
@@ -210,6 +213,11 @@ export function limitsOf(sandbox: Written, tolerate: Plain | undefined): Limits 
     pass: env === undefined ? ["CI"] : listOf(mapOf(env)["pass"]).map(String),
     tolerate: Object.keys(mapOf(tolerate)),
   };
+}
+
+/** What a run has whose limits are only observed: all that the site's mayfly.yaml lets any have. */
+export function unlimited({ limits }: Pick<Final, "limits">): Limits {
+  return { ...limits, memory: 64 * 1024 ** 3, cpus: 64, pids: 8_192, timeout: 86_400_000 };
 }
 
 function byTrustOf({ sandbox, tolerate }: Written): ReadonlyMap<string, Limits> {

@@ -9,6 +9,7 @@ import {
   limitsOf,
   type Place,
   placesOf,
+  unlimited,
 } from "./final.ts";
 
 /** Why these files must not load: what is beyond a base or a folder's bounds, one line each. Empty where they must. */
@@ -122,7 +123,8 @@ function beyondBounds(final: Final, bound: Written, files: readonly WrittenFile[
   );
   const reached = [...final.network, ...[...final.steps.values()].flatMap(({ network }) => network)];
   const network = bound["network"] === undefined ? [] : outside(reached, placesOf(bound["network"], [], files));
-  const limits = [final.limits, ...final.byTrust.values()].flatMap((one) => aboveBound(one, bound));
+  const hosts = final.observe?.parts.includes("limits") === true ? [unlimited(final)] : [];
+  const limits = [final.limits, ...hosts, ...final.byTrust.values()].flatMap((one) => aboveBound(one, bound));
   return [...credentials, ...network, ...limits].map((what) => `${final.name} is beyond its bounds by ${what}`);
 }
 
@@ -153,8 +155,9 @@ function fits(
 ): boolean {
   const { provider, options, max_ttl: longest, commands } = entry;
   if (provider !== credential.provider || (longest !== undefined && credential.ttl > amount(longest))) return false;
+  const named = options === undefined || Object.keys(credential.options).every((key) => Object.hasOwn(mapOf(options), key));
   const scoped = Object.entries(mapOf(options)).every(([key, globs]) => isCovered(credential.options[key], listOf(globs)));
-  return scoped && (commands === undefined || isPinned(name, final, commands));
+  return named && scoped && (commands === undefined || isPinned(name, final, commands));
 }
 
 /** Whatever its slots come to hold: a few values stand for all, the longest and the oddest among them. */
