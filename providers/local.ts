@@ -15,10 +15,11 @@ import type { Instant } from "../src/time.ts";
 const config = z.strictObject({});
 
 const options = z.discriminatedUnion("kind", [
-  /** A client certificate for a fresh key. */
-  z.strictObject({ kind: z.literal("x509") }),
-  /** A signed JWT for one server. */
-  z.strictObject({ kind: z.literal("jwt"), audience: z.string().min(1).max(255) }),
+  z.strictObject({ kind: z.literal("x509").describe("A client certificate for a fresh key.") }),
+  z.strictObject({
+    kind: z.literal("jwt").describe("A signed JWT for one server."),
+    audience: z.string().min(1).max(255).describe("The server that it is for, as that server checks `aud`."),
+  }),
 ]);
 
 type Options = z.infer<typeof options>;

@@ -30,18 +30,13 @@ const rooms = globSync("test/prove/*.ts")
   .map((file) => basename(file, ".ts"))
   .sort();
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { size: { type: "string", default: "small" }, seed: { type: "string" }, sabotage: { type: "string" } },
-});
+const { values, positionals } = asked();
 const [room] = positionals;
 const { size, sabotage } = values;
-if (room === undefined || !rooms.includes(room) || (size !== "small" && size !== "full")) {
-  console.error(`usage: ${usage}\nrooms: ${rooms.join(", ")}`);
-  process.exit(2);
-}
-
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
+if (values.help === true) sayUsage(0);
+if (room === undefined || !rooms.includes(room) || (size !== "small" && size !== "full") || Number.isNaN(seed)) sayUsage(2);
+
 const { prove } = (await import(pathToFileURL(`test/prove/${room}.ts`).href)) as { prove: Prove };
 const started = performance.now();
 const note = (line: string) => console.error(`  ${line}`);
@@ -52,6 +47,22 @@ if (sabotage === undefined) keep({ room, size, seed, seconds, ...verdict });
 console.log(`seed ${seed}, ${size}, ${seconds} s${sabotage === undefined ? "" : `, sabotaged by ${sabotage}`}`);
 console.log(`${room}: ${verdict.held ? "" : "DOES NOT HOLD: "}${verdict.claim}`);
 process.exitCode = verdict.held ? 0 : 1;
+
+function asked() {
+  const text = { type: "string" } as const;
+  const options = { size: { ...text, default: "small" }, seed: text, sabotage: text, help: { type: "boolean" } } as const;
+  try {
+    return parseArgs({ allowPositionals: true, options });
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return sayUsage(2);
+  }
+}
+
+function sayUsage(exit: number): never {
+  console[exit === 0 ? "log" : "error"](`usage: ${usage}\nrooms: ${rooms.join(", ")}`);
+  process.exit(exit);
+}
 
 function keep(result: object): void {
   const machine = {

@@ -84,6 +84,8 @@ export interface Observed {
   readonly reason: string;
   readonly credentials: readonly { readonly name: string; readonly provider: string; readonly ttl: Duration }[];
   readonly network: readonly { readonly host: string; readonly port: number }[];
+  /** Why the run itself would be refused with `sandbox-unmet` all the same; empty where nothing is known against it. */
+  readonly unmet: readonly string[];
 }
 
 /** What the door offers. Every method rejects with a `BrokerError`, its refusal recorded. */

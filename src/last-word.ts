@@ -53,6 +53,21 @@ export function lastWordSource(
   };
 }
 
+/** Why it cannot be had, in words for an operator; undefined where it can. Nothing of it is kept. */
+export async function lastWordFlaw(source: LastWordSource): Promise<string | undefined> {
+  try {
+    using _read = await source.read();
+    return undefined;
+  } catch (error) {
+    return wordsOf(error);
+  }
+}
+
+/** What `read` rejects with. */
+export function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function authorityOf({ ca }: Extract<LastWordConfig, { kind: "server" }>): string | undefined {
   if (ca === undefined) return undefined;
   try {

@@ -1,6 +1,6 @@
 import { type Asker, dueIn, identify, identitySeen, seen, sessionOf } from "./asker.ts";
 import type { ObserveAsk, Observed } from "./contract.ts";
-import { type Decided, decided, granted, scopesOfRun } from "./decided.ts";
+import { type Decided, decided, granted, networkOf, scopesOfRun } from "./decided.ts";
 import { denied } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
 import type { House } from "./house.ts";
@@ -49,8 +49,8 @@ interface Seen {
 }
 
 /** The record comes first: what is not in the ledger was not observed. */
-async function recorded({ ledger, random }: House, { ask, asker, grant, lastWord }: Seen): Promise<Observed> {
-  const { template, step, policy, reason, credentials, network } = grant;
+async function recorded({ ledger, random, sandboxes }: House, { ask, asker, grant, lastWord }: Seen): Promise<Observed> {
+  const { template, step, policy, reason, credentials, network, isolation } = grant;
   const observation = newId("observation", random);
   await ledger.append([
     {
@@ -73,5 +73,6 @@ async function recorded({ ledger, random }: House, { ask, asker, grant, lastWord
     reason,
     credentials: credentials.map(({ name, provider, ttl }) => ({ name, provider, ttl })),
     network: network.map(({ host, port }) => ({ host, port })),
+    unmet: sandboxes.lacks({ isolation, network: networkOf(grant) }),
   };
 }

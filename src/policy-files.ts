@@ -1,7 +1,7 @@
 import { lstat, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Delivery } from "./delivery/delivery.ts";
-import type { LastWordRead, LastWordSource } from "./last-word.ts";
+import { type LastWordRead, type LastWordSource, wordsOf } from "./last-word.ts";
 import { fileProblem } from "./policy/language/document.ts";
 import { checkTemplates, concerns, type TemplatesFolder } from "./policy/language/load.ts";
 import { foldersAbove, parentFlaw } from "./policy/language/owned.ts";
@@ -61,7 +61,7 @@ async function readOnce({ folder, rooms, lastWord }: PolicyFiles): Promise<Read>
   const problems = parent === undefined ? [] : [fileProblem(folder.path, parent)];
   if (compiled.kind === "problems") problems.push(...compiled.problems);
   const read = await lastWord?.read().catch((error: unknown) => {
-    problems.push(fileProblem(basename(lastWord.path ?? ""), error instanceof Error ? error.message : String(error)));
+    problems.push(fileProblem(basename(lastWord.path ?? ""), wordsOf(error)));
     return undefined;
   });
   if (compiled.kind === "problems" || problems.length > 0) {

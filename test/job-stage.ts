@@ -87,7 +87,7 @@ async function houseOf(written: Ledger, folder: string): Promise<House> {
       settle: 0,
       report: () => undefined,
     }),
-    sandboxes: { open: nobody, status: nobody },
+    sandboxes: { open: nobody, lacks: () => [], status: nobody },
   };
 }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -32,6 +33,17 @@ test("every proof and bench that the README names exists, and every one that exi
   for (const [, room = ""] of readme.matchAll(/npm run prove -- ([a-z]+)/g))
     expect(existsSync(`test/prove/${room}.ts`), room).toBe(true);
   for (const file of readdirSync("test/prove")) expect(readme).toContain(`npm run prove -- ${file.replace(".ts", "")}`);
+});
+
+test.each([
+  ["policy --help", 0, "stdout"],
+  ["nothing-of-that-name", 2, "stderr"],
+  ["policy --sizes small", 2, "stderr"],
+  ["policy --seed x", 2, "stderr"],
+] as const)("npm run prove -- %s says how it is used, and shows no stack", (words, status, stream) => {
+  const ran = spawnSync(process.execPath, ["scripts/prove.ts", ...words.split(" ")], { encoding: "utf8" });
+  expect(ran).toMatchObject({ status, [stream]: expect.stringMatching(/^usage: npm run prove -- ROOM .*\nrooms: crash, /m) });
+  expect(ran.stderr).not.toMatch(/^ {4}at /m);
 });
 
 test("every link of the README leads somewhere", () => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { duration } from "../../src/duration.ts";
 import { BrokerError } from "../../src/errors.ts";
-import { slot } from "../../src/lease/provider.ts";
+import { slot, slotSpelling } from "../../src/lease/provider.ts";
 
 /** What Vault takes as the name of a role or a mount; nothing that would need escaping in a path. */
 const name = z
@@ -47,30 +47,34 @@ export function authorityOf({ ca }: VaultConfig): string | undefined {
 }
 
 /** One segment of a path as a template writes it: letters and slots, neither `.` nor `..`. */
-const segment = String.raw`(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.@=+-]|\{[A-Za-z_][A-Za-z0-9_.]*\})+`;
+const segment = String.raw`(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.@=+-]|${slotSpelling})+`;
 
 /** No leading slash, no slot in the mount, and none of Vault's own mounts: a template reads secrets, it does not run Vault. */
 const path = new RegExp(String.raw`^(?!(?:sys|auth|identity|cubbyhole)/)[A-Za-z0-9_-]+(?:/${segment})+$`);
 
+/** A claim's name may have a slash, which is none of the path's. */
+const everySlot = new RegExp(slotSpelling, "g");
+
 /** Made once: making a schema takes longer than using it. */
 const slotted = slot("path-segment");
 
-/**
- * The template's part. `kind` says what the answer must be: `kv` gives the secret's `fields` and has no lease; `dynamic` gives a
- * username and a password with a lease that is revoked. Left out, a path with `creds` in Vault's usual place is dynamic.
- */
+/** The template's part; its descriptions are what an editor shows. */
 export const options = z
   .strictObject({
     path: z
       .string()
       .max(512)
-      .regex(
-        path,
-        "write a path below a secrets engine's mount, such as secret/data/ci/{repository_id} or database/creds/ROLE",
+      .regex(path, "write a path below a secrets engine's mount, such as secret/data/ci/{repository_id} or database/creds/ROLE")
+      .describe(
+        "What Vault is asked for, below a secrets engine's mount. Slots such as `{repository_id}` fill one segment each.",
       ),
-    kind: z.enum(["kv", "dynamic"]).optional(),
-    /** Another role to log in as than the provider's own. */
-    role: name.optional(),
+    kind: z
+      .enum(["kv", "dynamic"])
+      .optional()
+      .describe(
+        "`kv`: a stored secret's fields, which nobody can end. `dynamic`: a username and a password with a lease that is revoked. Left out: dynamic where the path has `creds` in Vault's usual place.",
+      ),
+    role: name.optional().describe("Another role to log in as than the provider's own."),
   })
   .transform(({ path: text, kind, role }) => ({ path: slotted.parse(text), kind: kind ?? kindOf(text), role }));
 
@@ -78,6 +82,7 @@ export type VaultOptions = z.output<typeof options>;
 
 function kindOf(text: string): "kv" | "dynamic" {
   const telling = text
+    .replaceAll(everySlot, "")
     .split("/")
     .slice(1)
     .find((part) => part === "data" || part === "creds");

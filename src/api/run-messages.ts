@@ -39,6 +39,7 @@ export function observationFrom({ template, step, command, ...rest }: ObserveReq
 export function observedMessage({
   credentials,
   network,
+  unmet,
   step,
   ...plain
 }: Observed): MessageInitShape<typeof ObserveResponseSchema> {
@@ -47,6 +48,7 @@ export function observedMessage({
     ...(step === undefined ? {} : { step }),
     credentials: credentials.map(({ ttl, ...names }) => ({ ...names, ttl: durationFromMs(ttl) })),
     network: network.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`),
+    unmet: [...unmet],
   };
 }
 

@@ -1,5 +1,5 @@
-import type { ChangeKind } from "../policy/replay/compare.ts";
-import { changeKinds } from "../policy/replay/compare.ts";
+import type { ChangeKind } from "../policy/replay/change.ts";
+import { changeKinds } from "../policy/replay/change.ts";
 import type { Difference, ReplayReport } from "../policy/replay/replay.ts";
 import type { Instant } from "../time.ts";
 import { numbered } from "./output.ts";

@@ -4,7 +4,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { duration } from "../duration.ts";
 import { BrokerError } from "../errors.ts";
 import { policyInvalid } from "../policy/problem.ts";
-import type { ChangeKind } from "../policy/replay/compare.ts";
+import type { ChangeKind } from "../policy/replay/change.ts";
 import { Replay } from "../policy/replay/replay.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";

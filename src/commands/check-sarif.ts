@@ -36,7 +36,9 @@ const described: readonly Described[] = [invalid, ...rules];
 const severities = { error: "error", risk: "warning", advice: "note" } as const satisfies Readonly<Record<Level, string>>;
 
 function descriptor({ name, level, says, fix }: Described): unknown {
-  const help = `${says}\n\nInstead: ${fix}`;
+  // A `helpUri` has to be absolute (section 3.49.12), and where this project's pages are read is nobody's but the reader's.
+  const page = name === invalid.name ? "docs/templates.md" : `docs/lint.md#${name}`;
+  const help = `${says}\n\nInstead: ${fix}.\n\nMore: ${page}`;
   return {
     id: name,
     shortDescription: { text: says },

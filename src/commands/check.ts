@@ -6,6 +6,7 @@ import { BrokerError } from "../errors.ts";
 import type { Compiled } from "../policy/language/compile.ts";
 import type { Problem } from "../policy/problem.ts";
 import type { LoadCatalogue } from "../rooms.ts";
+import { lastWordProblems } from "./check-last-word.ts";
 import { sarifOf } from "./check-sarif.ts";
 import { countsOf, problemLines, ruleLines, rulesAsData, wanting } from "./check-text.ts";
 import type { Io } from "./io.ts";
@@ -44,7 +45,7 @@ export function checkCommand(io: Io, types: LoadCatalogue): Command {
   return new Command("check")
     .summary("check templates before a broker reads them")
     .description(
-      "Reads a folder of templates as the broker would, and lists every problem with its place. Contacts nobody, but for --replay.",
+      "Reads a folder of templates as the broker would, and lists every problem with its place, those of the last word's bundle too where this machine has it. Contacts nobody, but for --replay.",
     )
     .argument("[folder]", "the templates (default: MAYFLY_TEMPLATES, else what mayfly.yaml names)")
     .option(...configFlag)
@@ -87,7 +88,7 @@ async function checkFolder(
   types: LoadCatalogue,
   { config, folder, flags }: { readonly config: Config; readonly folder: string; readonly flags: CheckFlags },
 ): Promise<boolean> {
-  const compiled = await readTemplates(io, types, { config, folder });
+  const compiled = withProblems(await readTemplates(io, types, { config, folder }), await lastWordProblems(io, config));
   const loads = compiled.kind === "policy";
   const problems = loads ? compiled.findings : compiled.problems;
   const failed = !loads || (flags.strict === true && problems.length > 0);
@@ -96,6 +97,12 @@ async function checkFolder(
   const left = !failed && (flags.replay !== undefined || (flags.test === true && flags.json === true));
   if (!left) report(io, { compiled, problems, failed, folder }, flags);
   return !failed;
+}
+
+/** The templates and the last word come into force together, or neither does. */
+function withProblems(compiled: Compiled<unknown, unknown>, more: readonly Problem[]): Compiled<unknown, unknown> {
+  if (more.length === 0) return compiled;
+  return { kind: "problems", problems: [...(compiled.kind === "policy" ? compiled.findings : compiled.problems), ...more] };
 }
 
 interface Checked {

@@ -2,10 +2,11 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { Command } from "commander";
 import { peerOf } from "../api/peer.ts";
+import { loadConfig, settings } from "../config.ts";
 import { asBrokerError } from "../errors.ts";
 import { startSandboxd } from "../sandbox/child.ts";
 import { bad, good, hostFindings, lacking } from "../sandbox/findings.ts";
@@ -24,16 +25,32 @@ It tries what it reports: a trivial job runs. The exit code is 1 when anything i
 export function doctorCommand(io: Io): Command {
   return new Command("doctor")
     .summary("say what this host can give, and what to do about the rest")
-    .description("Looks at everything that isolation rests on, and runs a trivial job to see that it works.")
+    .description(
+      "Looks at everything that isolation rests on and runs a trivial job to see that it works; loads the last word's bundle, where --config names one.",
+    )
     .option("--config <file>", "the mayfly.yaml to try (default: none, every setting at its default)")
     .option("--json", "print the findings as JSON")
     .addHelpText("after", examples)
     .action(async ({ config, json }: { config?: string; json?: boolean }) => {
-      const findings = await probeHost({ program: thisProgram(), config, clock: io.clock });
+      const host = await probeHost({ program: thisProgram(), config, clock: io.clock });
+      const findings = [...host, ...(config === undefined ? [] : await configuredFindings(io, config))];
       if (json === true) printJson(io, findings);
       else show(io, findings);
       io.exit(findings.some(({ state }) => state === "bad") ? 1 : 0);
     });
+}
+
+/** What this mayfly.yaml needs that is on this host, beside its sandboxes. */
+async function configuredFindings(io: Io, path: string): Promise<readonly Finding[]> {
+  try {
+    const config = loadConfig(resolve(io.cwd, path), settings(io.env));
+    if (config.last_word === undefined) return [];
+    const { lastWordFindings } = await import("./doctor-last-word.ts");
+    return await lastWordFindings(config, io.clock);
+  } catch (error) {
+    const { message, hint } = asBrokerError(error);
+    return [bad("mayfly.yaml", message, hint ?? "see the lines above")];
+  }
 }
 
 export interface Probing {

@@ -4,7 +4,7 @@ import { anyCommand } from "../policy/decide-any.ts";
 import { explained, traceLines } from "../policy/explain.ts";
 import type { Decision, TemplateTrace } from "../policy/grant.ts";
 import { lastWordLine } from "../policy/opa/last-word.ts";
-import { differsFrom } from "../policy/replay/judge.ts";
+import { differsFrom } from "../policy/replay/compare.ts";
 import type { RecordedRequest } from "../policy/replay/request.ts";
 import type { Isolation } from "../sandbox/sandbox.ts";
 import { claimText } from "./explain-claim.ts";

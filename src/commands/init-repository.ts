@@ -53,7 +53,7 @@ function gitFolder(path: string): string {
 const largest = 1_048_576;
 
 /** Empty where it is no plain file: a pipe in a checkout would be waited for, and a device read for ever. */
-function textOf(path: string): string {
+export function textOf(path: string): string {
   try {
     const stat = statSync(path);
     return stat.isFile() && stat.size <= largest ? readFileSync(path, "utf8") : "";
@@ -110,6 +110,20 @@ const hosts: readonly (readonly [RegExp, System])[] = [
   [/^(?:altssh\.)?bitbucket\.org$/, "bitbucket"],
   [/^(?:ssh\.)?dev\.azure\.com$|\.visualstudio\.com$/, "azure-devops"],
 ];
+
+/** Whose tokens those of a host of one's own are; undefined where the preset knows it, or the checkout does not tell. */
+export function issuerUrl(system: System, remote: Remote | undefined): string | undefined {
+  if (remote === undefined || hosts.some(([host, at]) => at === system && host.test(remote.host) && !tenant.test(remote.host)))
+    return undefined;
+  const { host } = remote;
+  if (system === "gitlab") return `https://${host}`;
+  if (system === "forgejo") return `https://${host}/api/actions`;
+  if (system !== "github") return undefined;
+  return tenant.test(host) ? `https://token.actions.${host}` : `https://${host}/_services/token`;
+}
+
+/** GitHub with data residency: every customer's tokens are another issuer's. */
+const tenant = /^[a-z0-9-]+\.ghe\.com$/;
 
 /** The one whose files are there; of several the host's own. Throws `usage`, with what to say instead. */
 export function systemOf({ systems, remote }: Repository): System {

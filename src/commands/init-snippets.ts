@@ -13,10 +13,15 @@ interface Wanted {
   /** Whom a token is made for, where the CI system must be told; elsewhere the broker says it itself. */
   readonly audience: string;
   readonly branch: string;
+  /** Of the deployment, where the template asks for one. */
+  readonly environment: string | undefined;
 }
 
 /** `1.0` and `on` are no texts without quotes. */
 const branchIn = ({ branch }: Wanted) => stringify(branch).trim();
+/** A line of the job's own, in its indentation. */
+const environmentIn = ({ environment }: Wanted, indent: string) =>
+  environment === undefined ? "" : `\n${indent}environment: ${stringify(environment).trim()}`;
 const audienceIn = ({ audience }: Wanted) => JSON.stringify(audience);
 
 const command = ({ template }: Wanted) => `mayfly run --template ${template} -- ./deploy.sh`;
@@ -29,7 +34,7 @@ export const snippets: Readonly<Record<PresetName, (wanted: Wanted) => Snippet>>
 permissions: {}
 jobs:
   deploy:
-    runs-on: self-hosted # a host that has the broker
+    runs-on: self-hosted # a host that has the broker${environmentIn(wanted, "    ")}
     permissions:
       id-token: write # the job may ask for its identity token
       contents: read
@@ -51,7 +56,7 @@ jobs:
   gitlab: (wanted) => ({
     place: ".gitlab-ci.yml",
     text: `deploy:
-  tags: [mayfly] # a runner on a host that has the broker
+  tags: [mayfly] # a runner on a host that has the broker${environmentIn(wanted, "  ")}
   rules:
     - if: $CI_COMMIT_BRANCH == "${wanted.branch}"
   id_tokens:

@@ -6,7 +6,7 @@ import { type PresetName, presets } from "../identity/presets/presets.ts";
 import { isSystem, type System, systems, titles } from "../identity/source/system.ts";
 import { printable } from "../printable.ts";
 import { gatesFrom } from "./explain-token.ts";
-import { readRepository, systemOf } from "./init-repository.ts";
+import { issuerUrl, readRepository, systemOf } from "./init-repository.ts";
 import { type Subject, systemFacts } from "./init-systems.ts";
 import type { Io } from "./io.ts";
 import { say } from "./output.ts";
@@ -16,6 +16,8 @@ import { tokenInFile } from "./token.ts";
 export interface Found {
   readonly preset: PresetName;
   readonly issuer: string | undefined;
+  /** Of an issuer on a host of one's own; undefined where the preset or mayfly.yaml knows it. */
+  readonly url: string | undefined;
   readonly subject: Subject;
 }
 
@@ -36,6 +38,7 @@ export function fromRepository(io: Io, folder: string, { id, ci }: RepositoryFla
   return {
     preset: system,
     issuer: undefined,
+    url: issuerUrl(system, remote),
     subject: { ids, repository: remote?.path, origin, branch: plainBranch(io, branch), environment: undefined },
   };
 }
@@ -95,7 +98,12 @@ export async function fromToken(io: Io, config: Config, { file, offline }: Token
   if (refusal !== undefined) say(io, `mayfly: ${refusal.message}: no broker would take it, but its claims are of use here`);
   const preset = presetOf(config, profile.name);
   checkTrust(io, preset, identity);
-  return { preset, issuer: profile.name, subject: subjectOf(io, preset, { identity, workload: profile.workload }) };
+  return {
+    preset,
+    issuer: profile.name,
+    url: undefined,
+    subject: subjectOf(io, preset, { identity, workload: profile.workload }),
+  };
 }
 
 function presetOf({ issuers }: Config, name: string): PresetName {

@@ -8,15 +8,16 @@ import { jsonSchemaOf, schemaKinds } from "../policy/schema/schema.ts";
 import { printable } from "../printable.ts";
 import type { LoadCatalogue } from "../rooms.ts";
 import { templateText, testText } from "./init-files.ts";
+import { checkLine, report } from "./init-report.ts";
 import { checkoutOf } from "./init-repository.ts";
-import { type Snippet, snippets } from "./init-snippets.ts";
+import { snippets } from "./init-snippets.ts";
 import { type Found, fromRepository, fromToken, type RepositoryFlags } from "./init-subject.ts";
 import { systemFacts } from "./init-systems.ts";
+import { existingJobs } from "./init-workflows.ts";
 import type { Io } from "./io.ts";
 import { writeFiles } from "./new-files.ts";
-import { print, printJson, say } from "./output.ts";
 import { schemaSite } from "./schema.ts";
-import { usualIssuers, type WrittenIssuer } from "./stand-in-config.ts";
+import { firstConfigText, firstProviders, usualIssuers, type WrittenIssuer } from "./stand-in-config.ts";
 import { configFlag, configFrom, type TemplateFlags } from "./templates.ts";
 
 interface InitFlags extends RepositoryFlags, TemplateFlags {
@@ -65,12 +66,19 @@ async function init(io: Io, types: LoadCatalogue, folder: string | undefined, fl
   const issuer = issuerOf(config, found, flags.issuer);
   const name = nameOf(found, flags.template);
   const out = outOf(io, config, flags.out);
-  const trusted = trustedAbove(out, [resolve(io.cwd, folder ?? "."), io.cwd]);
+  const checkout = resolve(io.cwd, folder ?? ".");
+  const beside = config === undefined ? join(dirname(out), "mayfly.yaml") : undefined;
+  const trusted = trustedAbove(beside === undefined ? out : dirname(out), [checkout, io.cwd]);
   const owner = ownerOf(found, flags.owner);
-  const files = await write(io, types, { config, found, issuer, name, owner, out, trusted, force: flags.force === true });
-  const branch = found.subject.branch.replace(/^refs\/(?:heads|tags)\//, "");
-  const snippet = snippets[found.preset]({ template: name, audience: printable(issuer.audience), branch });
-  report(io, { name, out, files, issuer, snippet }, flags.json === true);
+  const force = flags.force === true;
+  const files = await write(io, types, { config, found, issuer, name, owner, out, beside, trusted, force });
+  const { branch: ref, environment } = found.subject;
+  const wanted = { audience: printable(issuer.audience), environment };
+  const snippet = snippets[found.preset]({ template: name, branch: ref.replace(/^refs\/(?:heads|tags)\//, ""), ...wanted });
+  const jobs = existingJobs(found.preset, checkout, wanted);
+  const lacking = beside !== undefined && files.includes(beside) ? undefined : issuer.missing;
+  const check = checkLine(io, out, flags.config ?? beside);
+  report(io, { name, files, issuer: issuer.name, lacking, snippet, jobs, check }, flags.json === true);
 }
 
 /** Undefined on a developer's laptop, where there is none and none was named. */
@@ -89,11 +97,11 @@ function find(io: Io, config: Config | undefined, folder: string | undefined, fl
 interface ChosenIssuer {
   readonly name: string;
   readonly audience: string;
-  /** What to add to mayfly.yaml; undefined where it has the issuer. */
+  /** As mayfly.yaml would have it; undefined where it has the issuer. */
   readonly missing: WrittenIssuer | undefined;
 }
 
-function issuerOf(config: Config | undefined, { preset, issuer }: Found, asked: string | undefined): ChosenIssuer {
+function issuerOf(config: Config | undefined, { preset, issuer, url }: Found, asked: string | undefined): ChosenIssuer {
   const fitting = Object.entries(config?.issuers ?? {}).filter(([, one]) => one.preset === preset);
   const wanted = issuer ?? asked;
   const [only, second] = fitting.filter(([name]) => wanted === undefined || name === wanted);
@@ -106,10 +114,11 @@ function issuerOf(config: Config | undefined, { preset, issuer }: Found, asked: 
       },
     );
   if (only !== undefined) return { name: only[0], audience: only[1].audience, missing: undefined };
-  const missing = usualIssuers[preset];
+  const usual = usualIssuers[preset];
+  const missing = url === undefined ? usual : { ...usual, url };
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(wanted ?? preset))
     throw new BrokerError("usage", "--issuer: an issuer's name is lower case letters, digits and '-'");
-  return { name: wanted ?? preset, audience: String(missing["audience"]), missing };
+  return { name: wanted ?? preset, audience: String(usual["audience"]), missing };
 }
 
 function nameOf({ subject }: Found, asked: string | undefined): string {
@@ -149,6 +158,8 @@ interface Writing {
   readonly name: string;
   readonly owner: string;
   readonly out: string;
+  /** A mayfly.yaml to check with, where none is at hand. */
+  readonly beside: string | undefined;
   readonly trusted: string;
   readonly force: boolean;
 }
@@ -159,52 +170,27 @@ function trustedAbove(out: string, folders: readonly string[]): string {
   return within.toSorted((a, b) => a.length - b.length)[0] ?? out;
 }
 
-async function write(
-  io: Io,
-  types: LoadCatalogue,
-  { config, found, issuer, name, owner, out, trusted, force }: Writing,
-): Promise<readonly string[]> {
+async function write(io: Io, types: LoadCatalogue, writing: Writing): Promise<readonly string[]> {
+  const { config, found, issuer, name, owner, out, beside, trusted, force } = writing;
   const { preset, subject } = found;
   const path = join(out, name);
-  const providers = Object.fromEntries(Object.entries(config?.providers ?? {}).map(([key, { type }]) => [key, type]));
   const schemas = relative(dirname(path), join(out, ".schema"));
+  // One that is there is somebody's: it is neither read nor written over.
+  const fresh = issuer.missing === undefined || beside === undefined || existsSync(beside) ? undefined : beside;
+  const known = Object.entries(config?.providers ?? {}).map(([key, { type }]) => [key, type] as const);
+  const providers = fresh === undefined ? Object.fromEntries(known) : firstProviders;
   const first = { name, issuer: issuer.name, owner, facts: systemFacts[preset], subject, providers, schemas };
   const own = [
-    [`${path}.yaml`, templateText(first)],
-    [`${path}.test.yaml`, testText(first)],
-  ] as const;
-  const site = await schemaSite(io, types, issuer.missing === undefined ? config : undefined);
-  const shared = schemaKinds.map(
-    (kind) => [join(out, ".schema", `${kind}.schema.json`), `${JSON.stringify(jsonSchemaOf(kind, site), null, 2)}\n`] as const,
-  );
-  const files = [
-    ...own.map(([file, text]) => ({ path: file, text, replace: force })),
-    ...shared.map(([file, text]) => ({ path: file, text, replace: true })),
+    { path: `${path}.yaml`, text: templateText(first), replace: force },
+    { path: `${path}.test.yaml`, text: testText(first), replace: force },
+    ...(fresh === undefined ? [] : [{ path: fresh, text: firstConfigText(issuer.name, issuer.missing ?? {}), replace: false }]),
   ];
-  await writeFiles(files, trusted);
-  return own.map(([file]) => file);
-}
-
-interface Made {
-  readonly name: string;
-  readonly out: string;
-  readonly files: readonly string[];
-  readonly issuer: ChosenIssuer;
-  readonly snippet: Snippet;
-}
-
-/** The pipeline's lines are the data; the rest is said to a person. */
-function report(io: Io, { name, out, files, issuer, snippet }: Made, json: boolean): void {
-  const { place, text } = snippet;
-  const lacking = issuer.missing === undefined ? null : { issuers: { [issuer.name]: issuer.missing } };
-  if (json) return printJson(io, { template: name, issuer: issuer.name, files, place, snippet: text, mayfly_yaml: lacking });
-  say(io, ...files.map((file) => `wrote ${relative(io.cwd, file) || file}`));
-  if (lacking !== null) {
-    say(io, "mayfly.yaml needs this issuer, with what is its own where example.com or zeros stand:");
-    say(io, "  issuers:", `    ${issuer.name}: ${JSON.stringify(issuer.missing)}`);
-  }
-  const where = relative(io.cwd, out) || ".";
-  say(io, `next: mayfly check --strict --test ${where}`);
-  say(io, `and for ${place}:`);
-  print(io, ...text.split("\n"));
+  const site = await schemaSite(io, types, issuer.missing === undefined ? config : undefined);
+  const shared = schemaKinds.map((kind) => ({
+    path: join(out, ".schema", `${kind}.schema.json`),
+    text: `${JSON.stringify(jsonSchemaOf(kind, site), null, 2)}\n`,
+    replace: true,
+  }));
+  await writeFiles([...own, ...shared], trusted);
+  return own.map((file) => file.path);
 }

@@ -43,7 +43,7 @@ function questionOf({
   };
 }
 
-function linesOf({ observation, template, step, reason, credentials, network }: ObserveResponse): readonly string[] {
+function linesOf({ observation, template, step, reason, credentials, network, unmet }: ObserveResponse): readonly string[] {
   const rows = credentials.map(({ name, provider, ttl }) => [
     name,
     provider,
@@ -52,6 +52,7 @@ function linesOf({ observation, template, step, reason, credentials, network }: 
   return [
     `would be granted: ${template}${step === undefined ? "" : `, step ${step}`}`,
     `because ${reason}`,
+    ...unmet.map((why) => `but its run is refused with sandbox-unmet: ${why}`),
     "",
     ...(rows.length === 0 ? ["no credentials"] : table(["CREDENTIAL", "PROVIDER", "TTL"], rows)),
     "",

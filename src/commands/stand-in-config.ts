@@ -1,3 +1,4 @@
+import { stringify } from "yaml";
 import { type Config, configSchema } from "../config.ts";
 import type { PresetName } from "../identity/presets/presets.ts";
 
@@ -37,6 +38,21 @@ export const usualIssuers: Readonly<Record<PresetName, WrittenIssuer>> = {
   nomad: { preset: "nomad", url: "https://nomad.example.com", audience },
   generic: { preset: "generic", url: "https://ci.example.com", audience, workload: ["project_id"], job: ["job_id"] },
 };
+
+/** Those of `firstConfigText`, by name and type. */
+export const firstProviders: Readonly<Record<string, string>> = { broker: "local" };
+
+/** A mayfly.yaml with which templates can be checked where no broker is: whose tokens, and the one provider that needs no upstream. */
+export function firstConfigText(name: string, issuer: WrittenIssuer): string {
+  return `# What \`mayfly check\` needs to know of the broker. On its own host this is /etc/mayfly/mayfly.yaml; what is its own stands where
+# example.com or zeros are.
+version: 1
+issuers: # whose tokens it takes; docs/issuers.md has a line for every CI system
+  ${name}: ${stringify(issuer, { collectionStyle: "flow", lineWidth: 0 }).trim()}
+providers: # from where credentials come
+  broker: { type: local } # certificates and tokens of the broker's own
+`;
+}
 
 /** What mayfly.yaml says where there is none, with these issuers. */
 export function standInConfig(issuers: Readonly<Record<string, WrittenIssuer>>): Config {

@@ -27,7 +27,7 @@ export function suggestedLines(suggested: Suggested): readonly string[] {
     ...points.map(pointLine),
     ...(few ? [] : footing.map((line) => `note: ${line}`)),
     ...keptLines(suggested),
-    ...(diff === "" ? (few ? [] : ["nothing of it could be narrower"]) : ["", ...diff.trimEnd().split("\n")]),
+    ...(diff === "" ? (few ? [] : [`nothing to change in ${suggested.file}`]) : ["", ...diff.trimEnd().split("\n")]),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Config, loadConfig, settings } from "../config.ts";
 import type { Delivery } from "../delivery/delivery.ts";
@@ -22,6 +23,11 @@ export const configFlag = [
 /** Throws `config-invalid` with every problem in it. */
 export function configFrom(io: Io, { config }: TemplateFlags): Config {
   const moved = settings(io.env);
+  // One in the current folder may be anybody's, so that it counts only where it is named.
+  if (config === undefined && !existsSync(moved.config) && existsSync(resolve(io.cwd, "mayfly.yaml")))
+    throw new BrokerError("config-invalid", `${moved.config} cannot be read`, {
+      hint: "there is one here: --config mayfly.yaml",
+    });
   return loadConfig(config === undefined ? moved.config : resolve(io.cwd, config), moved);
 }
 

@@ -36,8 +36,19 @@ export function matterOf(token: ParsedToken, profile: Profile): Matter {
 /** Exactly one: a token that names others too was handed to them, and each could present it here. */
 function checkAudience({ token, profile }: Matter): void {
   const { aud } = token.claims;
-  const only = isList(aud) && aud.length === 1 ? aud[0] : aud;
-  if (only !== profile.audience) throw new BrokerError("token-audience", undefined, { detail: "not exactly one audience" });
+  const named = isList(aud) ? aud : [aud];
+  const [only, second] = named;
+  if (second === undefined && only === profile.audience) return;
+  throw new BrokerError("token-audience", undefined, { detail: second === undefined ? anothers(only) : severals });
+}
+
+const severals = "it has several audiences, and each of them could present it here: ask for one with the broker's alone";
+
+/** Never whose it ought to be. */
+function anothers(only: Json | undefined): string {
+  return only === undefined
+    ? "it has no audience"
+    : "its one audience is another than `audience` of its issuer in mayfly.yaml: where the job asks for its token, ask for that one";
 }
 
 function checkClaims(matter: Matter): void {

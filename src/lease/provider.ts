@@ -4,7 +4,7 @@ import type { Filled } from "../policy/slots.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock, Duration, Instant } from "../time.ts";
 
-export { type Filled, slot } from "../policy/slots.ts";
+export { type Filled, slot, slotSpelling } from "../policy/slots.ts";
 
 /** Plain data that a restarted broker needs to end a lease. It is recorded, so it never is a secret itself. */
 export type Handle = Readonly<Record<string, string>>;

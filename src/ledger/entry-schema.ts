@@ -55,6 +55,7 @@ const runOpened = z.strictObject({
 const observed = z.strictObject({
   kind: z.literal("observed"),
   ...identity,
+  claims: identity.claims.nullable(),
   observation: id,
   peer: peerSeen,
   template: text,

@@ -57,7 +57,7 @@ export type Event =
       readonly lastWord: string | null;
     }
   /** What a runner would have been granted; nothing was minted and nothing ran. */
-  | (Recorded<"observed", IdentitySeen> & {
+  | (Recorded<"observed", Omit<IdentitySeen, "claims"> & Nullable<Pick<IdentitySeen, "claims">>> & {
       readonly observation: string;
       readonly peer: PeerSeen;
       readonly template: string;

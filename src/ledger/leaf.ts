@@ -6,7 +6,7 @@ import { entrySchema } from "./entry-schema.ts";
 
 /** C2SP tlog-tiles writes an entry's length in two bytes; a longer one could never be published. */
 const longestLeaf = 65_535;
-/** What a peer can make us write in one denial: bytes of its claims, and of its trace. */
+/** What a peer can make us write in one denial or observation, which spend no token: bytes of its claims, and of its trace. */
 const longestClaims = 16_384;
 const longestTrace = 16_384;
 /** Characters of anything else in it. */
@@ -49,23 +49,43 @@ export function entryOf(leaf: Uint8Array): Entry {
 }
 
 /**
- * A denial holds words of the one who was denied: what would be too long is cut, and named by its digest. Claims are kept whole or not at
- * all: half of them would be another identity.
+ * A denial and an observation hold words of the one who asked, as often as it asks: what would be too long is cut, and named by its digest.
+ * Claims are kept whole or not at all: half of them would be another identity.
  */
 export function fit(event: Event): Event {
-  if (event.kind !== "denied") return event;
-  const trace = canonical(event.trace ?? null);
-  return {
-    ...event,
-    message: shorten(event.message),
-    subject: shortened(event.subject),
-    workload: shortened(event.workload),
-    job: shortened(event.job),
-    asked: shortened(event.asked),
-    step: shortened(event.step),
-    claims: Buffer.byteLength(canonical(event.claims)) <= longestClaims ? event.claims : null,
-    trace: Buffer.byteLength(trace) <= longestTrace ? (event.trace ?? null) : { cut: digestOf(trace) },
-  };
+  switch (event.kind) {
+    case "denied":
+      return {
+        ...event,
+        message: shorten(event.message),
+        subject: shortened(event.subject),
+        workload: shortened(event.workload),
+        job: shortened(event.job),
+        asked: shortened(event.asked),
+        step: shortened(event.step),
+        claims: wholeOrNone(event.claims),
+        trace: fitTrace(event.trace ?? null),
+      };
+    case "observed":
+      return {
+        ...event,
+        subject: shorten(event.subject),
+        workload: shorten(event.workload),
+        job: shorten(event.job),
+        claims: wholeOrNone(event.claims),
+      };
+    default:
+      return event;
+  }
+}
+
+function wholeOrNone<Claims>(claims: Claims): Claims | null {
+  return Buffer.byteLength(canonical(claims)) <= longestClaims ? claims : null;
+}
+
+function fitTrace(trace: unknown): unknown {
+  const text = canonical(trace);
+  return Buffer.byteLength(text) <= longestTrace ? trace : { cut: digestOf(text) };
 }
 
 function shortened(text: string | null): string | null {

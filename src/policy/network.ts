@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { isReservedAddress, isReservedName } from "./language/reserved.ts";
+import { isReservedAddress, isReservedName } from "./reserved.ts";
 
 /** A host and a port that a run may reach. */
 export interface Endpoint {

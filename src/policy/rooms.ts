@@ -39,8 +39,12 @@ export interface IsolationRoom<Isolation> {
   exceeds(inner: Isolation, outer: Isolation): readonly Excess[];
   /** The same with every limit as high as this host allows: limits that are only observed. */
   unlimited(isolation: Isolation): Isolation;
+  /** In a template's own words, what it left out too: read by `schema` beside its `tolerate`, it is the same again. */
+  written(isolation: Isolation): Readonly<Record<string, unknown>>;
   /** What the rules of `lint/` look at. */
   facts(isolation: Isolation): IsolationFacts;
+  /** What templates may ask for and no run is given yet, and why: such a run is refused with `sandbox-unmet`. */
+  readonly lacks: { readonly image?: string; readonly network?: string };
 }
 
 export interface IsolationBounds<Isolation> {

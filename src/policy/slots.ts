@@ -52,7 +52,13 @@ export const slotKinds = {
 
 export type SlotKind = keyof typeof slotKinds;
 
-const slotSpelling = /\{([A-Za-z_][A-Za-z0-9_.]*)\}/;
+/**
+ * The source of a regular expression for one slot: a claim's name in braces, which no name has. Names are as CI systems have them, such as
+ * `oidc.circleci.com/project-id`, `agent_tag:queue` or GitHub's custom properties, which may hold `$`, `#` and `-`.
+ */
+export const slotSpelling = String.raw`\{[A-Za-z_][A-Za-z0-9_.:/$#-]*\}`;
+const everySlot = new RegExp(slotSpelling, "g");
+const slotOrText = new RegExp(`(${slotSpelling})`);
 
 /** A template's text with its slots found; becomes a string when a decision fills it. */
 export class Slotted {
@@ -62,7 +68,7 @@ export class Slotted {
 
   constructor(kind: SlotKind, text: string) {
     this.kind = kind;
-    this.#parts = text.split(slotSpelling);
+    this.#parts = text.split(slotOrText).map((part, index) => (index % 2 === 0 ? part : part.slice(1, -1)));
   }
 
   /** The claims that its slots name. */
@@ -132,10 +138,8 @@ export function slot(kind: SlotKind): z.ZodType<Slotted> {
   return z
     .string()
     .min(1)
-    .refine(
-      (text) => !/[{}]/.test(text.replaceAll(new RegExp(slotSpelling, "g"), "")),
-      "a slot is written {claim}; other braces cannot stand here",
-    )
+    .refine((text) => !text.includes("${"), "a ${…} is another language's variable; a slot is written {claim}")
+    .refine((text) => !/[{}]/.test(text.replaceAll(everySlot, "")), "a slot is written {claim}; other braces cannot stand here")
     .transform((text) => new Slotted(kind, text))
     .refine(
       (text) => !text.merges,

@@ -2,10 +2,12 @@ import { z } from "zod";
 
 const units: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
+const form = "write an amount of memory as a whole number and a unit: 512MiB or 2GiB";
+
 /** `512MiB`, `2GiB`: an amount of memory as operators write it; a bare number is refused, since its unit is a guess. */
 export const bytes = z
-  .string()
-  .regex(/^[1-9][0-9]{0,6}(KiB|MiB|GiB)$/, "write an amount of memory as a whole number and a unit: 512MiB or 2GiB")
+  .string({ error: ({ input }) => (typeof input === "number" ? `${input} has no unit: ${form}` : form) })
+  .regex(/^[1-9][0-9]{0,6}(KiB|MiB|GiB)$/, form)
   .transform((text): number => {
     const [, count, unit] = /^([0-9]+)([A-Za-z]+)$/.exec(text) ?? [];
     return Number(count) * (units[unit ?? ""] ?? Number.NaN);

@@ -4,6 +4,7 @@ import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect
 import { SandboxService } from "../api/gen/sandbox/v1/sandbox_pb.ts";
 import { BrokerError } from "../errors.ts";
 import type { Clock } from "../time.ts";
+import { lacksOf } from "./lacks.ts";
 import { findingOf } from "./messages.ts";
 import { RemoteSandbox } from "./remote-sandbox.ts";
 import type { Sandbox, Sandboxes, SandboxPlan, SandboxStatus } from "./sandbox.ts";
@@ -17,6 +18,7 @@ export interface Line extends Disposable {
 export function connectSandboxes(socket: string, clock: Clock): Sandboxes {
   return {
     open: (plan, signal) => openRemote(call(socket), { plan, signal, clock }),
+    lacks: (plan) => lacksOf(plan).map(({ message }) => message),
     status: () => statusOf(socket),
   };
 }

@@ -1,8 +1,9 @@
 import type { Excess, IsolationRoom } from "../policy/rooms.ts";
 import type { SandboxConfig } from "./config.ts";
 import { isDropped } from "./environment.ts";
-import { isolationSchema } from "./isolation.ts";
+import { isolationSchema, isolationWritten } from "./isolation.ts";
 import { beyond, boundsSchema } from "./isolation-bounds.ts";
+import { lacks } from "./lacks.ts";
 import type { Isolation } from "./sandbox.ts";
 
 /** What policy asks of the sandbox while templates are read. Pure: the host is known by its configuration alone. */
@@ -12,6 +13,7 @@ export function isolationRoom({ memory, cpus, pids, timeout }: SandboxConfig): I
     bounds: boundsSchema,
     exceeds,
     unlimited: (isolation) => ({ ...isolation, memory, cpus, pids, timeout }),
+    written: isolationWritten,
     facts: ({ timeout: span, image, environment, tolerate }) => ({
       timeout: span,
       image,
@@ -19,6 +21,7 @@ export function isolationRoom({ memory, cpus, pids, timeout }: SandboxConfig): I
       tolerates: Object.keys(tolerate),
       dropped: environment.pass.filter(isDropped),
     }),
+    lacks: { image: lacks.image.message, network: lacks.network.message },
   };
 }
 

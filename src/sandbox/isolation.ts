@@ -53,6 +53,19 @@ export const isolationSchema = z
     return { ...limits, environment: env, tolerate: reasons, image: root, runtimes };
   });
 
+/** As a template's `sandbox:` says it, without what the host chooses. */
+export function isolationWritten({ image, runtimes, environment, memory, cpus, pids, timeout }: Isolation) {
+  return {
+    ...(image === undefined ? {} : { image }),
+    ...(runtimes === undefined ? {} : { runtimes }),
+    env: environment,
+    memory: bytesText(memory),
+    cpus,
+    pids,
+    timeout: durationText(timeout),
+  };
+}
+
 /** For a person, in one line and in a template's own units. */
 export function isolationText({ memory, cpus, pids, timeout, environment, tolerate, image, runtimes }: Isolation): string {
   return [

@@ -5,6 +5,7 @@ import { findCommand } from "./command.ts";
 import { jobEnvironment } from "./environment.ts";
 import type { CredentialFolder, Host } from "./host.ts";
 import type { Tolerable } from "./isolation.ts";
+import { lacksOf } from "./lacks.ts";
 import type { SandboxPlan } from "./sandbox.ts";
 import { jobId, specOf } from "./spec.ts";
 import { type Owner, openWorkspace } from "./workspace.ts";
@@ -46,11 +47,9 @@ export async function reserve(plan: SandboxPlan, host: Host): Promise<Reservatio
 
 /** What this version of sandboxd cannot do at all is said before it takes anything. */
 function checkKinds({ isolation, network }: SandboxPlan, { runtime }: Host): void {
-  const { image, runtimes } = isolation;
-  if (image !== undefined)
-    throw unmet("this broker has no images yet: every job sees the host's /usr, read-only", "leave sandbox.image out");
-  if (network.kind !== "none")
-    throw unmet("this broker has no network for jobs yet", "leave the template's network empty, or none of its runs begins");
+  const { runtimes } = isolation;
+  const [lack] = lacksOf({ isolation, network });
+  if (lack !== undefined) throw unmet(lack.message, lack.hint);
   if (runtimes !== undefined && !runtimes.includes(runtime.name))
     throw unmet(
       `this host runs jobs by ${runtime.name}, the template only by ${runtimes.join(", ")}`,

@@ -31,6 +31,8 @@ export interface Sandboxes {
    * checks what the host can give (else `sandbox-unmet`): whatever can be refused is refused here, before anything is minted.
    */
   open(plan: SandboxPlan, signal: AbortSignal): Promise<Sandbox>;
+  /** Why `open` would refuse such a run whatever the host, before anybody asks it to. */
+  lacks(plan: Pick<SandboxPlan, "isolation" | "network">): readonly string[];
   status(): Promise<SandboxStatus>;
 }
 

@@ -65,6 +65,7 @@ export class EchoBroker implements Broker {
         { host: "*.mirror.example.com", port: 443 },
         { host: "2001:db8::1", port: 5432 },
       ],
+      unmet: ["this broker has no network for jobs yet"],
     };
   }
 

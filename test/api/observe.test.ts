@@ -23,6 +23,7 @@ test("an observation is answered in every protocol, and the broker is told who a
       reason: "everybody may",
       credentials: [{ name: "db", provider: "vault-main", ttl: "90s" }],
       network: ["*.mirror.example.com:443", "[2001:db8::1]:5432"],
+      unmet: ["this broker has no network for jobs yet"],
     },
   });
   const told = { ...whole, credentials: "token", peer: { uid: process.getuid?.(), pid: process.pid } };

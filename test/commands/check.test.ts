@@ -46,6 +46,10 @@ tests:
   "advised/deploy.yaml": good.replace("owner: team-shop\n", "").replace(", workspace: read-only", ""),
   "risky/deploy.yaml": good.replace("  trust: protected\n", "").replace("5m", "30m"),
   "accepted/deploy.yaml": `${good.replace("  trust: protected\n", "  event_name: push\n")}accept: { trust-missing: "every branch of it may have this" }\n`,
+  "unmet/deploy.yaml": good
+    .replace("read-only }", 'read-only, network: ["db.example.com:5432"] }')
+    .concat(`sandbox: { image: "registry.example.com/ci/node@sha256:${"0".repeat(64)}" }\n`),
+  "watched/deploy.yaml": good.concat('observe: { parts: [network], until: "2027-01-31" }\n'),
   "wrong/a.yaml": good.replace('"7"', "7"),
   "wrong/b/other.yaml": good.replace("template: deploy", "template: b/other").replace("provider: own", "provider: gone"),
 };
@@ -131,6 +135,18 @@ describe("mayfly check", () => {
       ok: false,
       templates: ["deploy"],
     });
+  });
+
+  test.each([
+    [
+      "unmet",
+      ["steps.ship.network: the step ship asks for a network: this broker has no", "sandbox.image: this broker has no"],
+    ],
+    ["watched", ["observe.parts: the network is watched: this broker has no network"]],
+  ])("advises on what today's sandbox gives to no run: %s", async (templates, says) => {
+    const { stdout, exit } = await check(templates);
+    expect(exit).toBe(0);
+    for (const text of says) expect(stdout).toMatch(new RegExp(`: ${text}.*\\[advice: sandbox-unmet\\]$`, "m"));
   });
 
   test("colours the rule where a person looks, and nowhere else", async () => {
@@ -243,6 +259,13 @@ describe("mayfly check --sarif", () => {
       ["trust-missing", "warning", { artifactLocation: { uri: "risky/deploy.yaml" }, region: { startLine: 5 } }],
       ["unrevocable-long", "warning", { artifactLocation: { uri: "risky/deploy.yaml" }, region: { startLine: 9 } }],
     ]);
+  });
+
+  test("says of each rule where its section is", async () => {
+    const { stdout } = await check("good", "--sarif");
+    const described = sarif.parse(JSON.parse(stdout)).runs.flatMap(({ tool }) => tool.driver.rules);
+    for (const { id, help } of described)
+      expect(help.text).toMatch(new RegExp(`\\.\\n\\nMore: docs/${id === "invalid" ? "templates.md" : `lint.md#${id}`}$`));
   });
 
   test("is all there is on stdout, and so goes with nothing else that is printed", async () => {

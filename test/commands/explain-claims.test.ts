@@ -153,7 +153,7 @@ describe("explain --claims", () => {
       "what is refused otherwise",
       { ...claims, aud: "another" },
       [],
-      "mayfly: a token of ci with these claims is refused: the identity token was not made for this broker: not exactly one audience\n",
+      "mayfly: a token of ci with these claims is refused: the identity token was not made for this broker: its one audience is another than `audience` of its issuer in mayfly.yaml: where the job asks for its token, ask for that one\n",
     ],
     ["an issuer's name that is none", part, ["--issuer", "githib"], 'has no issuer "githib"\nhint: did you mean github?\n'],
     [

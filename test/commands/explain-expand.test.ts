@@ -95,7 +95,12 @@ steps:
       - db.example.com:5432
     workspace: read-only
 sandbox:
+  # left out, so this
+  env:
+    pass: [CI]
   memory: 512MiB
+  cpus: 2 # left out, so this
+  pids: 512 # left out, so this
   timeout: 10m # from base/deploy.yaml
 `);
   });

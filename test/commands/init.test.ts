@@ -1,11 +1,12 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { remoteOf } from "../../src/commands/init-repository.ts";
+import { snippets } from "../../src/commands/init-snippets.ts";
 import { usualIssuers } from "../../src/commands/stand-in-config.ts";
-import type { PresetName } from "../../src/identity/presets/presets.ts";
+import { checkoutIn, ids } from "./checkout.ts";
 import { mayfly } from "./shell.ts";
 
 let folder: string;
@@ -19,39 +20,8 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A checkout as git leaves it, without git. */
-function checkout(name: string, files: Readonly<Record<string, string>> = {}, origin = "git@github.com:acme/Shop.git"): string {
-  const root = join(folder, name);
-  const git = {
-    ".git/HEAD": "ref: refs/heads/topic\n",
-    ".git/config": `[core]\n\tbare = false\n[remote "origin"]\n\turl = ${origin}\n[branch "main"]\n\tremote = origin\n`,
-  };
-  for (const [file, text] of Object.entries({ ...git, ...files })) {
-    mkdirSync(dirname(join(root, file)), { recursive: true });
-    writeFileSync(join(root, file), text);
-  }
-  return root;
-}
-
-const uuid = "84c08677-9352-4a1c-a107-4df387cfeef7";
-const connection = `/eid1/c/pub/t/${"A".repeat(22)}/a/rISbSSETf0KqFyZ8ppdXmA/sc/${uuid}/${uuid}`;
-
-const ids: Readonly<Record<Exclude<PresetName, "generic">, string>> = {
-  github: "519283746",
-  forgejo: "7",
-  gitlab: "20",
-  buildkite: uuid,
-  circleci: uuid,
-  jenkins: "https://jenkins.example.com/job/shop/job/deploy/",
-  bitbucket: `{${uuid}}`,
-  "azure-devops": uuid,
-  "azure-devops-entra": connection,
-  google: "107517467455664443765",
-  kubernetes: uuid,
-  spiffe: "spiffe://example.org/ci/shop",
-  "hcp-terraform": "ws-mbsd5E3Ktt5Rg2Xm",
-  nomad: "default/shop",
-};
+const checkout = (name: string, files: Readonly<Record<string, string>> = {}, origin?: string) =>
+  checkoutIn(folder, name, files, origin);
 
 /** What `init` says is to be run next, run. */
 async function checked(out: string, now?: number): Promise<{ readonly said: string; readonly exit: number }> {
@@ -115,6 +85,16 @@ describe("mayfly init", () => {
     expect(JSON.stringify(parse(stdout)).split("mayfly run").length).toBe(2);
   });
 
+  test.each(["github", "gitlab"] as const)("for %s the environment that the template asks for is the job's", (preset) => {
+    const wanted = { template: "shop", audience: "https://mayfly.example.com", branch: "main" };
+    const jobs = (environment: string | undefined) => {
+      const file: unknown = parse(snippets[preset]({ ...wanted, environment }).text);
+      return JSON.stringify(file);
+    };
+    expect(jobs("prod: eu #1")).toContain('"environment":"prod: eu #1"');
+    expect(jobs(undefined)).not.toContain("environment");
+  });
+
   test("reads the CI system, the name and the branch from the checkout, at any depth of it", async () => {
     const root = checkout("guessed", {
       ".gitlab-ci.yml": "",
@@ -137,17 +117,6 @@ describe("mayfly init", () => {
     const { exit } = await mayfly(["init", side, "--id", "1", "--out", join(folder, "out-side"), "--config", config]);
     expect(exit).toBe(0);
     expect(readFileSync(join(folder, "out-side/shop.yaml"), "utf8")).toContain('repository_id: "1" # acme/Shop\n');
-  });
-
-  test("says what to add where no mayfly.yaml is at hand, and needs none", async () => {
-    const root = checkout("laptop", { ".github/workflows/ci.yml": "" });
-    const { stderr, exit } = await mayfly(["init", "--id", "7"], {
-      cwd: root,
-      env: { MAYFLY_CONFIG: join(folder, "none.yaml") },
-    });
-    expect(exit).toBe(0);
-    expect(stderr).toContain('  issuers:\n    github: {"preset":"github","audience":"https://mayfly.example.com"}\n');
-    expect(existsSync(join(root, "templates/shop.yaml"))).toBe(true);
   });
 
   test("names the schemas that it writes, from wherever the template is", async () => {
@@ -241,7 +210,7 @@ describe("mayfly init with a token", () => {
 
   test("takes all of it from there: whose it is, the branch, and the environment", async () => {
     const out = join(folder, "out-token");
-    const { stderr, exit } = await fromToken({}, "--out", out);
+    const { stdout, stderr, exit } = await fromToken({}, "--out", out);
     expect(exit).toBe(0);
     expect(stderr).toContain("mayfly: WITHOUT THE SIGNATURE (--offline)");
     const { who } = parse(readFileSync(join(out, "shop.yaml"), "utf8"));
@@ -253,6 +222,7 @@ describe("mayfly init with a token", () => {
       environment: "production",
     });
     expect((await checked(out)).exit).toBe(0);
+    expect(parse(stdout)).toMatchObject({ jobs: { deploy: { environment: "production" } } });
   });
 
   test("that is too old for a broker is read all the same, and it says so", async () => {

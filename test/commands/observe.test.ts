@@ -25,6 +25,7 @@ describe("run --observe", () => {
     expect([stderr, exit]).toEqual(["", 0]);
     expect(stdout).toBe(`would be granted: echo, step ship
 because everybody may
+but its run is refused with sandbox-unmet: this broker has no network for jobs yet
 
 CREDENTIAL  PROVIDER    TTL
 db          vault-main  90s

@@ -166,6 +166,7 @@ describe("a run that is only observed", () => {
       template: "connected",
       credentials: [{ name: "db", provider: "bao", ttl: "600s" }],
       network: ["db.example.com:5432"],
+      unmet: ["this broker has no network for jobs yet"],
       observation: expect.stringMatching(/^obs-/),
     });
   }, 60_000);

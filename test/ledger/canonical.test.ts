@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { canonical } from "../../src/ledger/canonical.ts";
 import type { Entry } from "../../src/ledger/entry.ts";
 import { entryOf, fit, leafOf, sealEntry } from "../../src/ledger/leaf.ts";
-import { aSession, denied, noon, read } from "./fixture.ts";
+import { aSession, denied, noon, observed, read } from "./fixture.ts";
 
 describe("canonical JSON", () => {
   test.each<[string, unknown, string]>([
@@ -111,6 +111,21 @@ describe("a leaf", () => {
     expect(of("x".repeat(16_384 - 10))).toMatchObject({ claims: { sub: expect.stringMatching(/^x{16374}$/) as string } });
     expect(of("x".repeat(16_384 - 9))).toMatchObject({ claims: null, trust: "branch" });
     expect(of("\u{e4}".repeat(8_188))).toMatchObject({ claims: null });
+  });
+
+  test("of an observation has its claims whole or not at all, and what stands beside them is cut", () => {
+    const of = (claims: Readonly<Record<string, string>>) => fit({ ...observed("o"), claims, subject: "s".repeat(2_000) });
+    expect(fit(observed("o"))).toEqual(observed("o"));
+    expect(of({ sub: "x".repeat(16_384 - 10) })).toMatchObject({
+      claims: { sub: expect.stringMatching(/^x{16374}$/) as string },
+    });
+    const cut = of({ sub: "x".repeat(16_384 - 9) });
+    expect(cut).toMatchObject({
+      claims: null,
+      trust: "branch",
+      subject: expect.stringMatching(/^s{1024}\.\.\. \(cut/) as string,
+    });
+    expect(sealEntry({ ...entry, event: cut }).entry.event).toEqual(cut);
   });
 
   test("of a session with 16 KiB of claims, ids among them, is kept whole", () => {

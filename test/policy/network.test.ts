@@ -168,12 +168,7 @@ describe("a network list", () => {
 
   it.each<[string, string, string, string]>([
     ["a flawed host", '[a.example.com, "*.com"]', "[]", "t.yaml:8: steps.s.network.1: '*' cannot stand in the last two labels"],
-    [
-      "a number",
-      "[443]",
-      "[]",
-      't.yaml:8: steps.s.network.0: Invalid input: expected string, received number; write it in quotes: "443"',
-    ],
+    ["a number", "[443]", "[]", 't.yaml:8: steps.s.network.0: is a number where text belongs; write it in quotes: "443"'],
     [
       "a set that there is not",
       "[set:noed]",
@@ -234,12 +229,7 @@ describe("a network set", () => {
     ],
     ["without hosts", "x.set.yaml", set("x", "[]"), "x.set.yaml:4: hosts: name at least one host"],
     ["with a flawed host", "x.set.yaml", set("x", "[a.example.com, localhost]"), "x.set.yaml:4: hosts.1: the host itself"],
-    [
-      "without a revision",
-      "x.set.yaml",
-      "version: 1\nset: x\nhosts: [a.example.com]\n",
-      "x.set.yaml:1: revision: Invalid input",
-    ],
+    ["without a revision", "x.set.yaml", "version: 1\nset: x\nhosts: [a.example.com]\n", "x.set.yaml:1: revision: is missing"],
     [
       "with an unknown key",
       "x.set.yaml",
@@ -250,7 +240,7 @@ describe("a network set", () => {
       "of another version",
       "x.set.yaml",
       set("x", "[a.example.com]").replace("version: 1", "version: 2"),
-      "x.set.yaml:1: version: Invalid input: expected 1",
+      "x.set.yaml:1: version: is not 1; write 1",
     ],
     ["with an alias", "x.set.yaml", "version: 1\nset: &a x\nrevision: *a\nhosts: [a.example.com]\n", "x.set.yaml:2: an anchor"],
   ])("%s does not load", (_, file, text, problem) => {

@@ -93,6 +93,7 @@ const isolationRoom: IsolationRoom<Isolation> = {
       tolerate: Object.keys(outer.tolerate),
     }),
   unlimited: (inner) => ({ ...inner, memory: "1024GiB", timeout: "24h" }),
+  written: ({ tolerate: _, ...rest }) => rest,
   facts: ({ image, env, tolerate }) => ({
     timeout: 1_800_000,
     image,
@@ -100,6 +101,7 @@ const isolationRoom: IsolationRoom<Isolation> = {
     tolerates: Object.keys(tolerate),
     dropped: [],
   }),
+  lacks: {},
 };
 
 const vaultRoom: ProviderRoom = {

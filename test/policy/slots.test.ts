@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/errors.ts";
+import { presets } from "../../src/identity/presets/presets.ts";
 import { fill, type SlotKind, slot, slotKinds, slotsOf } from "../../src/policy/slots.ts";
 
 const parse = (kind: SlotKind, text: string) => slot(kind).parse(text);
@@ -66,6 +67,14 @@ describe("filling slots", () => {
     ["{1}", "a slot is written {claim}"],
     ["{a b}", "a slot is written {claim}"],
     ["{{a}}", "a slot is written {claim}"],
+    ["{a{b}}", "a slot is written {claim}"],
+    ["{/a}", "a slot is written {claim}"],
+    ["{-a}", "a slot is written {claim}"],
+    ['{a"}', "a slot is written {claim}"],
+    ["{a,b}", "a slot is written {claim}"],
+    ["{a*}", "a slot is written {claim}"],
+    ["${a}", "a ${…} is another language's variable"],
+    ["x/${aws:username}", "a ${…} is another language's variable"],
     ["{}", "a slot is written {claim}"],
     ["{each.x}", "an {each.…} that no entry of for_each fills"],
     ["a//{x}", "whatever fills its slots, this is no path-segment"],
@@ -73,6 +82,40 @@ describe("filling slots", () => {
     ["", "Too small"],
   ])("%j does not load", (text, why) => {
     expect(slot("path-segment").safeParse(text).error?.issues[0]?.message).toContain(why);
+  });
+
+  it.each(Object.entries(presets))(
+    "whatever a token of %s may have fills a slot",
+    (_, { known = [], required, workload, job }) => {
+      for (const claim of [...known, ...required, ...workload, ...job].map((name) => name.replace("*", "own-$#"))) {
+        const options = parse("path-segment", `a/{${claim}}/b`);
+        expect(slotsOf(options)).toEqual([claim]);
+        expect(fill(options, { [claim]: "1" })).toBe("a/1/b");
+      }
+    },
+  );
+
+  it("a name with a slash parts nothing: two slots still need something between them, and the path has its own segments", () => {
+    const path = parse("path-segment", "kv/{oidc.circleci.com/project-id}/{oidc.circleci.com/job-id}");
+    expect(fill(path, { "oidc.circleci.com/project-id": "p", "oidc.circleci.com/job-id": "j" })).toBe("kv/p/j");
+    expect(() => fill(path, { "oidc.circleci.com/project-id": "p/q", "oidc.circleci.com/job-id": "j" })).toThrow(
+      "the claim oidc.circleci.com/project-id cannot fill its slot",
+    );
+    expect(slot("path-segment").safeParse("{a/b}-{c/d}").error?.issues[0]?.message).toContain("two slots need a character");
+  });
+
+  it("a text has one reading: its slots and what is between them, as they were written", () => {
+    const name = fc.stringMatching(/^[a-z_][A-Za-z0-9_.:/$#-]{0,12}$/).filter((text) => !text.startsWith("each."));
+    const between = fc.stringMatching(/^[a-z./:-]{0,6} $/);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(between, name), { minLength: 1, maxLength: 4 }), (parts) => {
+        const options = parse("tag", parts.map(([text, claim]) => `${text}{${claim}}`).join(""));
+        expect(slotsOf(options)).toEqual(parts.map(([, claim]) => claim));
+        const claims = Object.fromEntries(parts.map(([, claim]) => [claim, "v"]));
+        expect(fill(options, claims)).toBe(parts.map(([text]) => `${text}v`).join(""));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   it("never changes how many segments a path has, and two claims never merge", () => {

@@ -75,6 +75,8 @@ describe("a template's part", () => {
     ["secret/data/creds/x", {}, { path: "secret/data/creds/x", kind: "kv" }],
     ["database/creds/shop-migrate", {}, { path: "database/creds/shop-migrate", kind: "dynamic" }],
     ["team/database/creds/{ref_name}-ro", { ref_name: "main" }, { path: "team/database/creds/main-ro", kind: "dynamic" }],
+    ["kv/ci/{oidc.circleci.com/project-id}", { "oidc.circleci.com/project-id": "7f3a" }, { path: "kv/ci/7f3a", kind: "kv" }],
+    ["kv/{example.com/creds/id}/x", { "example.com/creds/id": "1" }, { path: "kv/1/x", kind: "kv" }],
   ])("takes %s", (path, claims, filled) => {
     expect(give({ path }, claims)).toMatchObject(filled);
   });
@@ -95,7 +97,9 @@ describe("a template's part", () => {
     ["auth/token/lookup-self"],
     ["identity/oidc/token/x"],
     ["cubbyhole/x"],
-    ["secret/{a/b}"],
+    ["secret/{a/../b"],
+    ["secret/{../b}"],
+    ["secret/${a/b}"],
     [""],
   ])("refuses %s", (path) => {
     expect(configure(good).options.safeParse({ path }).success).toBe(false);

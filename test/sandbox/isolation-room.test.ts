@@ -117,7 +117,7 @@ describe("bounds of a folder's sandboxes", () => {
   });
 
   it.each<[string, unknown, string]>([
-    ["a limit without a unit", { memory: 1024 }, "expected string"],
+    ["a limit without a unit", { memory: 1024 }, "has no unit"],
     ["a star within an image", { images: ["registry.example.com/*/node"] }, "write host, an image with its registry"],
     ["two stars", { images: ["registry.example.com/**"] }, "write host, an image with its registry"],
     ["a star for the registry", { images: ["*"] }, "write host, an image with its registry"],

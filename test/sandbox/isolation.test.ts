@@ -51,7 +51,7 @@ describe("a template's sandbox part", () => {
     ["an image with a line break", { image: `registry.example.com/node@${digest}\n` }, "by its registry and its digest"],
     ["a runtime by its path", { runtimes: ["/usr/bin/crun"] }, "name a runtime"],
     ["no runtime", { runtimes: [] }, "name at least one runtime"],
-    ["memory without a unit", { memory: 1024 }, "expected string"],
+    ["memory without a unit", { memory: 1024 }, "1024 has no unit"],
     ["memory in a unit of ten", { memory: "2GB" }, "a whole number and a unit"],
     ["no memory", { memory: "0MiB" }, "a whole number and a unit"],
     ["time without a unit", { timeout: "30" }, "a whole number and a unit"],

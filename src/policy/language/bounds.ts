@@ -10,8 +10,8 @@ import type { PolicyFile } from "./heads.ts";
 import { meant } from "./nearest.ts";
 import { partsOf, type ReadPart, readParts } from "./parts.ts";
 import { defined } from "./plain.ts";
-import { issueProblems, type Reading, readPart } from "./reading.ts";
-import { expandNetwork } from "./sets.ts";
+import { issueProblems, parsePart, type Reading, readPart, sayable } from "./reading.ts";
+import { expandNetwork, namesUnread } from "./sets.ts";
 import type { Surroundings } from "./shape.ts";
 import type { Stepwise } from "./stepwise.ts";
 import { atMost, command, life, networkList, owner, severalParts } from "./template.ts";
@@ -21,11 +21,18 @@ export interface BoundPattern {
   readonly written: unknown;
 }
 
-const pattern = z.unknown().transform((written, context): BoundPattern => {
-  const read = readPattern(written);
-  if (read.kind === "pattern") return { pattern: read.pattern, written };
-  context.addIssue({ code: "custom", message: read.message });
-  return z.NEVER;
+/** One, or a list of them. */
+const patterns = z.unknown().transform((written, context): readonly BoundPattern[] => {
+  const list: readonly unknown[] = Array.isArray(written) ? written : [written];
+  const complain = (message: string, path: number[] = []) => context.addIssue({ code: "custom", message, path });
+  if (list.length === 0) complain("an empty list accepts nothing");
+  if (list.length > 256) complain("256 values at most");
+  return list.slice(0, 256).flatMap((one, index) => {
+    const read = readPattern(one);
+    if (read.kind === "pattern") return [{ pattern: read.pattern, written: one }];
+    complain(read.message, Array.isArray(written) ? [index] : []);
+    return [];
+  });
 });
 
 const credentialBound = z.strictObject({
@@ -34,13 +41,15 @@ const credentialBound = z.strictObject({
    * By key, what the credential's text there may be: literal or glob, one or a list. With it, each option of the credential must be named, as
    * one that is not could make more of it than those that are.
    */
-  options: z
-    .record(z.string(), z.union([z.array(pattern).min(1).max(256), pattern.transform((one) => [one])]))
-    .refine(atMost(64), "64 options at most")
-    .optional(),
+  options: z.record(z.string(), patterns).refine(atMost(64), "64 options at most").optional(),
   max_ttl: life.optional(),
   /** Each step that gets such a credential pins its command; a list says which they may be. */
-  commands: z.union([z.literal("pinned"), z.array(command).min(1).max(256)], "write pinned, or a list of commands").optional(),
+  commands: z
+    .union(
+      [z.literal("pinned"), z.array(command).min(1).max(256)],
+      "write pinned, or a list of commands, each a list itself: [[npm, run, migrate]]",
+    )
+    .optional(),
 });
 
 /** `bounds.yaml`: what the templates of its folder and of those beneath may have at most. What is left out bounds nothing. */
@@ -82,21 +91,35 @@ export interface NetworkBound {
   readonly ofCredentials: boolean;
 }
 
-/** Those of a file's folder and of every folder above it, the root's first. */
-export type BoundsAbove<I> = (file: string) => readonly Bounds<I>[];
+/** What holds in a file's folder. */
+export interface BoundsAbove<I> {
+  /** Those of that folder and of every folder above it, the root's first. */
+  readonly all: readonly Bounds<I>[];
+  /** One of them could not be read, so that nobody knows what they add. */
+  readonly unread: boolean;
+}
 
+/** `unread`: files of which not even the YAML could be read. */
 export function* readBounds<D, I>(
-  files: readonly PolicyFile[],
+  { files, unread }: { readonly files: readonly PolicyFile[]; readonly unread: readonly string[] },
   surroundings: Surroundings<D, I>,
   problems: Reading["problems"],
-): Stepwise<BoundsAbove<I>> {
+): Stepwise<(file: string) => BoundsAbove<I>> {
+  const flawed = new Set(unread.map(folderOf));
   const byFolder = new Map<string, Bounds<I>>();
   for (const { file, document } of files) {
     const bounds = readOne(file, surroundings, { document, problems });
-    if (bounds !== undefined) byFolder.set(folderOf(file), bounds);
+    if (bounds === undefined) flawed.add(folderOf(file));
+    else byFolder.set(folderOf(file), bounds);
     yield;
   }
-  return (file) => foldersAbove(file).flatMap((folder) => byFolder.get(folder) ?? []);
+  return (file) => {
+    const folders = foldersAbove(file);
+    return {
+      all: folders.flatMap((folder) => byFolder.get(folder) ?? []),
+      unread: folders.some((folder) => flawed.has(folder)),
+    };
+  };
 }
 
 /** `shop/eu/` of `shop/eu/deploy.yaml`; empty for the root. */
@@ -110,11 +133,24 @@ function foldersAbove(file: string): readonly string[] {
   return ["", ...folders.map((_, index) => `${folders.slice(0, index + 1).join("/")}/`)];
 }
 
-function readOne<D, I>(file: string, { rooms, sets }: Surroundings<D, I>, reading: Reading): Bounds<I> | undefined {
+/** Whole, or nothing: of half of them a template could seem to be beyond. */
+function readOne<D, I>(file: string, surroundings: Surroundings<D, I>, reading: Reading): Bounds<I> | undefined {
   const { document, problems } = reading;
+  const before = problems.length;
   const part = readPart(boundsSchema, document.value, { ...reading, at: [] });
   if (part === undefined) return undefined;
-  const { owner, max_ttl, unrevocable, credentials, network, ...written } = part.value;
+  const bounds = readWhole(file, part.value, surroundings, reading);
+  const unsure = namesUnread(part.value.network ?? [], surroundings.sets);
+  return problems.length > before || unsure ? undefined : bounds;
+}
+
+function readWhole<D, I>(
+  file: string,
+  { owner, max_ttl, unrevocable, credentials, network, ...written }: z.output<typeof boundsSchema>,
+  { rooms, sets }: Surroundings<D, I>,
+  reading: Reading,
+): Bounds<I> {
+  const { document, problems } = reading;
   checkProviders(credentials ?? [], rooms, reading);
   const sandbox = readSandbox(written, rooms, reading);
   const endpoints = network && expandNetwork(network, { sets, credentials: "any" }, { ...reading, at: ["network"] });
@@ -154,9 +190,9 @@ function readSandbox<D, I>(
     problems.push(document.problem(["sandbox", "tolerate"], "not here", "'tolerate' stands at the top of the bounds"));
     return undefined;
   }
-  const parsed = isolation.bounds.safeParse(defined({ ...sandbox, tolerate }));
+  const parsed = parsePart(isolation.bounds, defined({ ...sandbox, tolerate }));
   if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) {
+  for (const issue of sayable(parsed.error.issues)) {
     const at = issue.path[0] === "tolerate" ? [] : ["sandbox"];
     problems.push(...issueProblems(issue, { document, problems, at }, isolation.bounds));
   }

@@ -7,7 +7,7 @@ import type { Rooms } from "../rooms.ts";
 import { readBounds } from "./bounds.ts";
 import { composeTemplates } from "./compose.ts";
 import { fileProblem, kindOf, readingDocument, type SourceKind, type TemplateSource } from "./document.ts";
-import { type FinalDraft, finalTemplates } from "./final.ts";
+import { finalTemplates, type TemplateDraft } from "./final.ts";
 import type { PolicyFile } from "./heads.ts";
 import { readSets } from "./sets.ts";
 import { atOnce, gently, type Stepwise } from "./stepwise.ts";
@@ -51,7 +51,7 @@ export function compileRecorded<D, I>(sources: readonly TemplateSource[], rooms:
 }
 
 type PolicyRead<D, I> =
-  | { readonly kind: "policy"; readonly policy: Policy<D, I>; readonly drafts: readonly FinalDraft<D, I>[] }
+  | { readonly kind: "policy"; readonly policy: Policy<D, I>; readonly drafts: readonly TemplateDraft<D, I>[] }
   | Extract<Compiled<D, I>, { kind: "problems" }>;
 
 function* readPolicy<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I>): Stepwise<PolicyRead<D, I>> {
@@ -59,9 +59,9 @@ function* readPolicy<D, I>(sources: readonly TemplateSource[], rooms: Rooms<D, I
   const problems: Problem[] = [];
   const files = yield* readFiles(sorted, problems);
   const surroundings = { rooms, sets: yield* readSets(files.set, problems) };
-  const boundsAbove = yield* readBounds(files.bounds, surroundings, problems);
+  const above = yield* readBounds(files.bounds, surroundings, problems);
   const composed = yield* composeTemplates(files.template, problems);
-  const drafts = yield* finalTemplates(composed, { ...surroundings, boundsAbove, problems });
+  const drafts = yield* finalTemplates(composed, { ...surroundings, above, problems });
   const templates = drafts.map(({ template }) => template).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   problems.push(...duplicates(templates));
   const giving = templates.filter(({ who }) => who.length > 0);
@@ -79,18 +79,30 @@ function refused(problems: readonly Problem[]): Extract<Compiled<never, never>, 
   return { kind: "problems", problems: [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()] };
 }
 
+/** The files of one kind. */
+interface FilesRead {
+  readonly files: PolicyFile[];
+  /** Those that are no YAML. */
+  readonly unread: string[];
+}
+
 function* readFiles(
   sources: readonly TemplateSource[],
   problems: Problem[],
-): Stepwise<Readonly<Record<SourceKind, readonly PolicyFile[]>>> {
-  const files: Record<SourceKind, PolicyFile[]> = { template: [], set: [], bounds: [], test: [] };
+): Stepwise<Readonly<Record<SourceKind, FilesRead>>> {
+  const none = (): FilesRead => ({ files: [], unread: [] });
+  const read = { template: none(), set: none(), bounds: none(), test: none() };
   for (const source of sources) {
-    const read = yield* readingDocument(source);
-    if (read.kind === "problems") problems.push(...read.problems);
-    else files[kindOf(source.file)].push({ file: source.file, document: read.document });
+    const kind = read[kindOf(source.file)];
+    const one = yield* readingDocument(source);
+    if (one.kind === "document") kind.files.push({ file: source.file, document: one.document });
+    else {
+      kind.unread.push(source.file);
+      problems.push(...one.problems);
+    }
     yield;
   }
-  return files;
+  return read;
 }
 
 function policyOf<D, I>(sources: readonly TemplateSource[], templates: readonly Template<D, I>[]): Policy<D, I> {

@@ -1,13 +1,14 @@
 import type { Problem } from "../problem.ts";
+import type { Filler } from "./blame.ts";
 import { fileProblem, layered, type TemplateDocument } from "./document.ts";
 import { type Filling, fillEach, mentionsEach, unfilledIn, type Variables } from "./each.ts";
 import { mergeBase } from "./extends.ts";
 import {
-  baseOf,
   type Entry,
   type Extendable,
   entriesOf,
   extendables,
+  findBase,
   type Head,
   nameOf,
   type PolicyFile,
@@ -28,6 +29,8 @@ export interface Composed {
   readonly who: readonly WrittenPart[];
   readonly when: readonly WrittenPart[];
   readonly base: ComposedBase | undefined;
+  /** Whose variables were put in, by what they were put into: the base's own come first there. */
+  readonly fillers: { readonly own: readonly Filler[]; readonly base: readonly Filler[] };
   /** Finds what is written in the template's own file, else in its base's. */
   readonly documents: readonly [TemplateDocument, ...TemplateDocument[]];
   /** An `{each.…}` is left in it, which only another template's `for_each` can fill. */
@@ -47,8 +50,12 @@ export interface ComposedBase {
 /** A few files can be written so that they are thousands of templates, or gigabytes of text, once they are put together. */
 const most = { templates: 10_000, text: 33_554_432, filled: 262_144 } as const;
 
-export function* composeTemplates(files: readonly PolicyFile[], problems: Problem[]): Stepwise<readonly Composed[]> {
-  const planned = plan(files, problems);
+/** `unread`: files of which not even the YAML could be read. */
+export function* composeTemplates(
+  { files, unread }: { readonly files: readonly PolicyFile[]; readonly unread: readonly string[] },
+  problems: Problem[],
+): Stepwise<readonly Composed[]> {
+  const planned = plan(files, unread.length > 0, problems);
   const tooMuch = sizeFlaw(planned);
   if (tooMuch !== undefined) {
     problems.push(fileProblem("the templates", tooMuch));
@@ -77,13 +84,13 @@ interface Planned {
   readonly base: Extendable | undefined;
 }
 
-function plan(files: readonly PolicyFile[], problems: Problem[]): readonly Planned[] {
+function plan(files: readonly PolicyFile[], unread: boolean, problems: Problem[]): readonly Planned[] {
   const heads = files.flatMap((file) => readHead(file, problems));
   const broken = new Set(files.map(({ document }) => plainOf(document.value)["template"]));
   for (const { written } of heads) broken.delete(written.template);
   const all = new Map(heads.flatMap(extendables));
   return heads.flatMap((head) => {
-    const base = head.written.extends === undefined ? "none" : baseOf(head, { all, heads, broken }, problems);
+    const base = head.written.extends === undefined ? "none" : findBase(head, { all, heads, broken, unread }, problems);
     if (base === undefined) return [];
     return [{ head, entries: entriesOf(head), base: base === "none" ? undefined : base }];
   });
@@ -121,6 +128,7 @@ function compose(head: Head, entry: Entry, { base: extended, problems, filling }
       value: fillEach(part.value, entry.variables, filling),
     }));
   const [who, when] = [filled("who"), filled("when")];
+  const mine = fillerOf(head, entry);
   const composed = {
     name: nameOf(head, entry.name),
     file,
@@ -128,6 +136,7 @@ function compose(head: Head, entry: Entry, { base: extended, problems, filling }
     who,
     when,
     base,
+    fillers: { own: mine, base: extended === undefined ? [] : [...fillerOf(extended.head, extended.entry), ...mine] },
     documents,
   };
   if (filling.left < 0) {
@@ -138,13 +147,17 @@ function compose(head: Head, entry: Entry, { base: extended, problems, filling }
   return { ...composed, open: checkUnfilled(composed, entry, problems) };
 }
 
+function fillerOf({ document }: Head, { name, variables }: Entry): readonly Filler[] {
+  return name === undefined ? [] : [{ document, entry: name, variables }];
+}
+
 interface FillWith {
   readonly variables: Variables;
   readonly filling: Filling;
 }
 
 /** What fills it counts as put into the child, and what it uses of the child's variables is asked of the child, once both are merged. */
-function composeBase({ head, variables }: Extendable, child: Head, { variables: childs, filling }: FillWith) {
+function composeBase({ head, entry: { variables } }: Extendable, child: Head, { variables: childs, filling }: FillWith) {
   const mine = { used: new Set<string>(), left: filling.left };
   const raw = plainOf(fillEach(head.value, variables, mine));
   mine.used.clear();

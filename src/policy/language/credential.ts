@@ -1,3 +1,4 @@
+import { durationText } from "../../duration-text.ts";
 import { type Duration, minute } from "../../time.ts";
 import type { TemplateCredential } from "../policy.ts";
 import type { ProviderRoom, Rooms } from "../rooms.ts";
@@ -27,7 +28,10 @@ export function readCredentials<D, I>(
     const ttl = ttlOf(credential, Math.min(most, inBounds));
     if (ttl > most)
       reading.problems.push(
-        reading.document.problem(["credentials", name, "ttl"], `longer than this template's max_ttl, which is ${most / 1000}s`),
+        reading.document.problem(
+          ["credentials", name, "ttl"],
+          `longer than this template's max_ttl, which is ${durationText(most)}`,
+        ),
       );
     return readOne({ name, credential, ttl }, rooms, reading);
   });
@@ -76,7 +80,7 @@ function checkScope(
   complain: Complain,
 ): void {
   if (maxTtl !== undefined && asked.ttl > maxTtl)
-    complain("ttl", `longer than ${asked.provider} gives, which is ${maxTtl / 1000}s`);
+    complain("ttl", `longer than ${asked.provider} gives, which is ${durationText(maxTtl)}`);
   const brace = braceIn(asked.options);
   if (brace !== undefined)
     complain(brace, "a brace where no slot can stand", "slots stand only in the fields that the provider declares");

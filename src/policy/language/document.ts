@@ -29,6 +29,8 @@ export interface TemplateDocument {
   numberAt(path: Path): string | undefined;
   /** How many keys of the path are there, from its first on. */
   reach(path: Path): number;
+  /** What is written there, before anything was put into it; undefined where nothing is. */
+  valueAt(path: Path): unknown;
 }
 
 export type DocumentRead =
@@ -67,13 +69,18 @@ function located({ file, text }: TemplateSource, { value, places, lineAt }: Yaml
     reach: (path) => {
       let node: unknown = value;
       const end = path.findIndex((key) => {
-        node = Object.getOwnPropertyDescriptor(Object(node), key)?.value;
+        node = memberAt(node, key);
         return node === undefined;
       });
       return end < 0 ? path.length : end;
     },
+    valueAt: (path) => path.reduce<unknown>(memberAt, value),
     numberAt: (path) => places.numberAt(path),
   };
+}
+
+function memberAt(holder: unknown, key: PropertyKey): unknown {
+  return Object.getOwnPropertyDescriptor(Object(holder), key)?.value;
 }
 
 /** The first, with what is written in others: a path is looked up where it is, else in the first that comes nearest. */
@@ -87,5 +94,6 @@ export function layered(documents: readonly [TemplateDocument, ...TemplateDocume
     problem: (path, message, fix) => nearest(path).problem(path, message, fix),
     numberAt: (path) => nearest(path).numberAt(path),
     reach: (path) => nearest(path).reach(path),
+    valueAt: (path) => nearest(path).valueAt(path),
   };
 }

@@ -15,6 +15,11 @@ export function mentionsEach(value: unknown): boolean {
 
 const looksFilled = /\{\s*each\b[^}]*\}?/i;
 
+/** The variables that a text names, as often as it does. */
+export function namedIn(text: string): readonly string[] {
+  return [...text.matchAll(spelling)].flatMap(([, name]) => name ?? []);
+}
+
 /** What was put in, and how many characters still can be: a short text, written often, would be filled to gigabytes. */
 export interface Filling {
   readonly used: Set<string>;

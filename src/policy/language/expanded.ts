@@ -5,26 +5,28 @@ import { defined, own, type Plain, plainOf } from "./plain.ts";
 
 /**
  * A template's final form in the template's own words: written as YAML, alone in a folder, it is read to the same template. Bases, variables,
- * sets and what the folders' bounds add are written out, and the lives that were left out are filled in. What is lost is where an endpoint
+ * sets and what the folders' bounds add are written out, and the lives and limits that were left out are filled in. What is lost is where an endpoint
  * came from, and of `max_ttl` nothing is left to say.
  */
 export function expandedOf(
   value: Plain,
   template: Expandable,
-  parts: { readonly who: unknown; readonly when: unknown },
+  parts: { readonly who: unknown; readonly when: unknown; readonly sandbox: Plain },
 ): Plain {
   const { name, owner, credentials, steps, network } = template;
+  const { by_trust: byTrust } = plainOf(own(value, "sandbox"));
   return defined({
     version: 1,
     template: name,
     owner,
-    ...parts,
+    who: parts.who,
+    when: parts.when,
     credentials: orNone(
       mapped(plainOf(value["credentials"]), (written, key) => ({ ...plainOf(written), ttl: lifeText(credentials.get(key)) })),
     ),
     steps: orNone(mapped(plainOf(value["steps"]), (written, key) => stepOf(plainOf(written), steps.get(key)?.network ?? []))),
     network: own(value, "network") === undefined ? undefined : network.map(endpointText),
-    sandbox: own(value, "sandbox"),
+    sandbox: defined({ ...parts.sandbox, by_trust: byTrust }),
     observe: own(value, "observe"),
     tolerate: own(value, "tolerate"),
     accept: own(value, "accept"),

@@ -28,7 +28,7 @@ export function mergeBase(child: Child, base: Base, problems: Reading["problems"
     ...child.value,
     max_ttl: lower(child.value["max_ttl"], base.value["max_ttl"], reading),
     credentials,
-    steps: withoutDropped({ steps, credentials, child: child.value }, base.name, reading),
+    steps: withoutDropped({ steps, credentials, child: child.value }, base, reading),
     network: networkOf(child.value, base.value),
     sandbox: mergeSandbox(child.value["sandbox"], base.value["sandbox"]),
   });
@@ -104,17 +104,25 @@ interface Merged {
 }
 
 /** A step of the base that would lose a credential is not quietly run without it. */
-function withoutDropped({ steps, credentials, child }: Merged, name: string, { document, problems }: Reading): unknown {
+function withoutDropped(
+  { steps, credentials, child }: Merged,
+  { name, value }: Base,
+  { document, problems }: Reading,
+): unknown {
   if (!isPlain(steps) || !isPlain(child["credentials"])) return steps;
   const kept = plainOf(credentials);
+  // Where the child misspells one, that is what is said.
+  const misspelled = Object.keys(child["credentials"]).some((key) => own(plainOf(value["credentials"]), key) === undefined);
   const lost = (credential: unknown): boolean => !Object.hasOwn(kept, String(credential));
   return Object.fromEntries(
     Object.entries(steps).map(([key, step]) => {
       const listed = plainOf(step)["credentials"];
       const writes = plainOf(own(plainOf(child["steps"]), key))["credentials"] !== undefined;
       if (writes || !Array.isArray(listed) || !listed.some(lost)) return [key, step];
-      const message = `leaves out ${listed.filter(lost).join(", ")}, which step ${key} of ${name} gets`;
-      problems.push(document.problem(["credentials"], message, "name in 'steps' those to keep, each with its credentials"));
+      const left = listed.filter(lost).map(String);
+      const message = `leaves out ${left.join(", ")}, which step ${key} of ${name} gets`;
+      const fix = `keep it with '${left.map((one) => `${one}: {}`).join(", ")}', or write in 'steps' which credentials each step keeps`;
+      if (!misspelled) problems.push(document.problem(["credentials"], message, fix));
       return [key, { ...plainOf(step), credentials: listed.filter((credential) => !lost(credential)) }];
     }),
   );

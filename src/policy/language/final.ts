@@ -2,13 +2,14 @@ import { hoursSchema } from "../hours.ts";
 import type { Draft } from "../lint/lint.ts";
 import type { Template } from "../policy.ts";
 import { type WhoLine, whoLinesSchema } from "../who.ts";
+import { blaming } from "./blame.ts";
 import { type Bounds, type BoundsAbove, folderOf } from "./bounds.ts";
 import type { Composed } from "./compose.ts";
 import { readCredentials } from "./credential.ts";
 import { fileProblem, layered, type Path, type TemplateDocument } from "./document.ts";
 import { expandedOf } from "./expanded.ts";
-import { checkNarrower } from "./narrow.ts";
-import { readParts, writtenAs } from "./parts.ts";
+import { checkNarrower, type ReadBase } from "./narrow.ts";
+import { readParts, type WrittenPart, writtenAs } from "./parts.ts";
 import { own, type Plain, plainOf } from "./plain.ts";
 import type { Reading } from "./reading.ts";
 import { readShape, type Shape, type Surroundings } from "./shape.ts";
@@ -17,12 +18,13 @@ import { checkWhose } from "./whose.ts";
 import { checkWithin } from "./within.ts";
 
 export interface Finishing<D, I> extends Surroundings<D, I> {
-  readonly boundsAbove: BoundsAbove<I>;
+  /** What holds in a file's folder. */
+  readonly above: (file: string) => BoundsAbove<I>;
   readonly problems: Reading["problems"];
 }
 
 /** A template, and what the rules of `lint/` want to see of it. */
-export interface FinalDraft<D, I> extends Draft {
+export interface TemplateDraft<D, I> extends Draft {
   readonly template: Template<D, I>;
 }
 
@@ -30,19 +32,21 @@ export interface FinalDraft<D, I> extends Draft {
 export function* finalTemplates<D, I>(
   composed: readonly Composed[],
   finishing: Finishing<D, I>,
-): Stepwise<readonly FinalDraft<D, I>[]> {
-  const bases = new Map<string, Shape<I> | undefined>();
+): Stepwise<readonly TemplateDraft<D, I>[]> {
+  const bases: Bases<I> = new Map();
   const documents = new Map<TemplateDocument, TemplateDocument>();
-  const drafts: FinalDraft<D, I>[] = [];
+  const drafts: TemplateDraft<D, I>[] = [];
   let hosts = 0;
   for (const one of composed) {
     yield;
     if (one.open) continue;
-    const bounds = boundsOf(one, finishing.boundsAbove);
-    const [mine] = one.documents;
-    const document = documents.get(mine) ?? layered([...one.documents, ...bounds.map(addedBy).reverse()]);
+    const { all: bounds, unread } = boundsOf(one, finishing.above);
+    const [mine, ...others] = one.documents;
+    const added = bounds.map(addedBy).reverse();
+    const document = documents.get(mine) ?? layered([...one.documents, ...added]);
     documents.set(mine, document);
-    const template = finalOf({ ...one, bounds, document }, baseOf(one, bases, finishing), finishing);
+    const blamed = layered([blamedIn(one, mine), ...others.map((other) => blamedIn(one, other)), ...added]);
+    const template = templateOf({ ...one, bounds, unread, document: blamed }, readBase(one, bases, finishing), finishing);
     if (template === undefined) continue;
     drafts.push({ template, written: plainOf(mine.value), document });
     hosts += hostsOf(template);
@@ -60,8 +64,9 @@ function hostsOf({ network, steps }: Pick<Template<unknown, unknown>, "network" 
 }
 
 /** Of its own folder and those above, and of its base's: elsewhere a base can be extended, and not be had with more than where it stands. */
-function boundsOf<I>({ file, base }: Composed, above: BoundsAbove<I>): readonly Bounds<I>[] {
-  return [...new Set([...(base === undefined ? [] : above(base.file)), ...above(file)])];
+function boundsOf<I>({ file, base }: Composed, above: Finishing<unknown, I>["above"]): BoundsAbove<I> {
+  const folders = [...(base === undefined ? [] : [above(base.file)]), above(file)];
+  return { all: [...new Set(folders.flatMap(({ all }) => all))], unread: folders.some(({ unread }) => unread) };
 }
 
 /** Only what bounds add to a template is looked up in them; the rest of them is no part of it. */
@@ -71,45 +76,50 @@ function addedBy<I>({ document }: Bounds<I>): TemplateDocument {
 }
 
 /** Each base is read once for all that extend it with the same variables. */
-function baseOf<D, I>(
-  { base }: Composed,
-  read: Map<string, Shape<I> | undefined>,
+type Bases<I> = Map<string, Shape<I> | undefined>;
+
+function readBase<D, I>(
+  one: Composed,
+  read: Bases<I>,
   { problems, ...surroundings }: Finishing<D, I>,
-): Against<I> | undefined {
-  if (base === undefined) return undefined;
-  const { name, key, value, document } = base;
+): ReadBase<I> | undefined {
+  if (one.base === undefined) return undefined;
+  const { name, key, value } = one.base;
+  const document = blamedIn(one, one.base.document);
   if (!read.has(key)) read.set(key, readShape(value, surroundings, { document, problems }));
   const shape = read.get(key);
-  return shape && { name, base: shape };
+  return shape && { name, shape };
 }
 
-interface Against<I> {
-  readonly name: string;
-  readonly base: Shape<I>;
+function blamedIn({ base, fillers }: Composed, document: TemplateDocument): TemplateDocument {
+  return blaming(document, document === base?.document ? fillers.base : fillers.own);
 }
 
-interface Bound<I> extends Composed {
+interface Bound<I> extends Composed, Pick<BoundsAbove<I>, "unread"> {
   readonly bounds: readonly Bounds<I>[];
   readonly document: TemplateDocument;
 }
 
-function finalOf<D, I>(one: Bound<I>, against: Against<I> | undefined, finishing: Finishing<D, I>): Template<D, I> | undefined {
+function templateOf<D, I>(
+  one: Bound<I>,
+  base: ReadBase<I> | undefined,
+  finishing: Finishing<D, I>,
+): Template<D, I> | undefined {
   const { rooms, problems } = finishing;
   const { document, file, name, bounds } = one;
   const reading = { document, problems };
   checkFolder(one, reading);
   const value = one.who.length > 0 ? withUsual(one.value, bounds, reading) : one.value;
   const shape = value && readShape(value, finishing, reading);
-  const meant = readMeant(one, finishing, reading);
+  const { who, when, ...parts } = readWhoAndWhen(one, finishing, reading);
   if (value === undefined || shape === undefined) return undefined;
   const { written, steps, network, isolation, unlimited, observe } = shape;
   const inBounds = Math.min(...bounds.map(({ maxTtl }) => maxTtl));
   const credentials = readCredentials(written, { rooms, inBounds }, reading);
-  if (against !== undefined) checkNarrower(shape, { ...against, room: rooms.isolation }, reading);
+  if (base !== undefined) checkNarrower(shape, base, rooms.isolation, reading);
   if (one.who.length > 0)
     for (const above of bounds) checkWithin({ shape, credentials, providers: rooms.providers }, above, reading);
-  const owner = written.owner ?? finishing.boundsAbove(file).findLast((above) => above.owner !== undefined)?.owner;
-  const { who, when, ...parts } = meant;
+  const owner = written.owner ?? finishing.above(file).all.findLast((above) => above.owner !== undefined)?.owner;
   const template = {
     name,
     file,
@@ -124,7 +134,10 @@ function finalOf<D, I>(one: Bound<I>, against: Against<I> | undefined, finishing
     observe,
     accepts: written.accept,
   };
-  return { ...template, expanded: expandedOf(value, template, parts.written) };
+  return {
+    ...template,
+    expanded: expandedOf(value, template, { ...parts.written, sandbox: rooms.isolation.written(isolation.base) }),
+  };
 }
 
 /** What a template leaves out of its `sandbox`, and the bounds list: the values that are in the list of each. */
@@ -144,17 +157,21 @@ function withUsual<I>(value: Plain, bounds: readonly Bounds<I>[], { document, pr
 }
 
 /** For whom and when: what the folders add, the base's own, and the template's. */
-function readMeant<D, I>(one: Bound<I>, { rooms, problems }: Finishing<D, I>, reading: Reading) {
-  const mine = readParts(one.who, whoLinesSchema, problems);
+function readWhoAndWhen<D, I>(one: Bound<I>, { rooms, problems }: Finishing<D, I>, reading: Reading) {
+  const blamed = (part: WrittenPart): WrittenPart => ({ ...part, document: blamedIn(one, part.document) });
+  const mine = readParts(one.who.map(blamed), whoLinesSchema, problems);
   const nobody = one.who.length === 0;
   const who = nobody ? [] : [...one.bounds.flatMap((above) => above.who), ...mine];
-  const when = [...(nobody ? [] : one.bounds.flatMap((above) => above.when)), ...readParts(one.when, hoursSchema, problems)];
+  const when = [
+    ...(nobody ? [] : one.bounds.flatMap((above) => above.when)),
+    ...readParts(one.when.map(blamed), hoursSchema, problems),
+  ];
   const lines = who.reduce((sum, { read }) => sum + read.reduce((count, line) => count + linesIn(line), 0), 0);
   if (lines > mostLines)
     problems.push(
       reading.document.problem(["who"], `${lines} lines, with those of its base and of its bounds; ${mostLines} at most`),
     );
-  else if (mine.length > 0) checkWhose(who, rooms.issuers, reading);
+  else if (mine.length === one.who.length && mine.length > 0 && !one.unread) checkWhose(who, rooms.issuers, reading);
   return {
     who: who.flatMap(({ read }) => read),
     when: when.map(({ read }) => read),
@@ -169,9 +186,10 @@ function linesIn(line: WhoLine): number {
 }
 
 /** Nobody takes the name of another folder's template. */
-function checkFolder({ file, name }: Composed, { document, problems }: Reading): void {
+function checkFolder({ file, name, documents: [mine] }: Composed, { document, problems }: Reading): void {
   const folder = folderOf(file);
   if (name.startsWith(folder)) return;
-  const message = `a template in ${folder} is called ${folder}…`;
-  problems.push(document.problem(["template"], message, `call it ${folder}${name.split("/").at(-1)}`));
+  const written = String(mine.valueAt(["template"]));
+  const fix = `call it ${folder}${written.split("/").at(-1)}`;
+  problems.push(document.problem(["template"], `a template in ${folder} is called ${folder}…`, fix));
 }

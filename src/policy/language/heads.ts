@@ -18,10 +18,10 @@ export interface Head extends PolicyFile {
   readonly written: z.output<typeof headSchema>;
 }
 
-/** One that may be extended, by the name that stands in `extends`: with the variables of its own entry, where it has `for_each`. */
+/** One that may be extended, by the name that stands in `extends`: with its own entry, where it has `for_each`. */
 export interface Extendable {
   readonly head: Head;
-  readonly variables: Variables;
+  readonly entry: Entry;
 }
 
 /** Where not even that much can be read, all that is wrong with it is said. */
@@ -44,7 +44,7 @@ export function entriesOf({ written }: Head): readonly Entry[] {
 }
 
 export function extendables(head: Head): readonly (readonly [string, Extendable])[] {
-  return entriesOf(head).map(({ name, variables }) => [nameOf(head, name), { head, variables }]);
+  return entriesOf(head).map((entry) => [nameOf(head, entry.name), { head, entry }]);
 }
 
 export function nameOf({ written }: Head, entry: string | undefined): string {
@@ -56,9 +56,11 @@ export interface Known {
   readonly heads: readonly Head[];
   /** Names of those that do not load, of which enough is said elsewhere. */
   readonly broken: ReadonlySet<unknown>;
+  /** There are templates of which nobody can read even the name. */
+  readonly unread: boolean;
 }
 
-export function baseOf(child: Head, { all, heads, broken }: Known, problems: Problem[]): Extendable | undefined {
+export function findBase(child: Head, { all, heads, broken, unread }: Known, problems: Problem[]): Extendable | undefined {
   const name = child.written.extends ?? "";
   const found = all.get(name);
   const complain = (message: string, fix: string): void =>
@@ -72,7 +74,7 @@ export function baseOf(child: Head, { all, heads, broken }: Known, problems: Pro
           .map((entry) => `${name}/${entry}`)
           .join(", ")}`,
       );
-    else if (!broken.has(name)) complain(`there is no template ${name}`, meant(name, [...all.keys()]));
+    else if (!broken.has(name) && !unread) complain(`there is no template ${name}`, meant(name, [...all.keys()]));
     return undefined;
   }
   if (found.head.written.extends === undefined) return found;

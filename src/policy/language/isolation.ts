@@ -4,7 +4,7 @@ import type { IsolationByTrust } from "../policy.ts";
 import type { Excess } from "../rooms.ts";
 import type { Path } from "./document.ts";
 import { defined, type Plain } from "./plain.ts";
-import { issueProblems, type Reading } from "./reading.ts";
+import { issueProblems, parsePart, type Reading, sayable } from "./reading.ts";
 import { trusts, type WrittenTemplate } from "./template.ts";
 
 /** `sandbox` as it is, and as it is for a job of each trust that `by_trust` names; nothing where one of them does not fit. */
@@ -47,11 +47,11 @@ function readOne<I>(
     problems.push(document.problem([...where, "tolerate"], "not here", "'tolerate' stands at the template's top"));
     return undefined;
   }
-  const parsed = schema.safeParse(defined({ ...common, ...changed, tolerate }));
+  const parsed = parsePart(schema, defined({ ...common, ...changed, tolerate }));
   if (parsed.success) return { value: parsed.data };
   const placeOf = (key: unknown): Path =>
     key === "tolerate" ? [] : typeof key === "string" && Object.hasOwn(changed, key) ? at : ["sandbox"];
-  for (const issue of parsed.error.issues.flatMap(oneKeyEach)) {
+  for (const issue of sayable(parsed.error.issues).flatMap(oneKeyEach)) {
     const key = issue.path[0] ?? (issue.code === "unrecognized_keys" ? issue.keys[0] : undefined);
     problems.push(...issueProblems(issue, { document, problems, at: placeOf(key) }, schema));
   }

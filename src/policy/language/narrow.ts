@@ -1,3 +1,4 @@
+import { durationText } from "../../duration-text.ts";
 import { coveredBy, type Endpoint, endpointText } from "../network.ts";
 import type { Step } from "../policy.ts";
 import type { IsolationRoom } from "../rooms.ts";
@@ -7,26 +8,30 @@ import { excesses } from "./isolation.ts";
 import type { Reading } from "./reading.ts";
 import type { Shape } from "./shape.ts";
 
-export interface Against<I> {
-  /** The base's name, for what is said. */
+/** A base as it was read, with its name for what is said. */
+export interface ReadBase<I> {
   readonly name: string;
-  readonly base: Shape<I>;
-  readonly room: IsolationRoom<I>;
+  readonly shape: Shape<I>;
 }
 
 /** What a template has beyond its base. `mergeBase` settled which credentials and steps there are; here both are read, so 1h and 60m are one. */
-export function checkNarrower<I>(child: Shape<I>, against: Against<I>, reading: Reading): void {
+export function checkNarrower<I>(
+  child: Shape<I>,
+  { name, shape: outer }: ReadBase<I>,
+  room: IsolationRoom<I>,
+  reading: Reading,
+): void {
   const complain: Complain = (path, message) =>
-    void reading.problems.push(reading.document.problem(path, `${message} in ${against.name}, which it extends`));
-  checkLives(child, against.base, complain);
-  checkSteps(child, against.base, complain);
-  checkNetwork(child.network, coveredBy(against.base.network), (message) => complain(["network"], message));
-  checkObserve(child, against.base, complain);
-  const apart = [...child.isolation.byTrust.keys(), ...against.base.isolation.byTrust.keys()];
-  const { base, byTrust } = against.base.isolation;
-  const outer = (trust: (typeof apart)[number] | undefined) => (trust === undefined ? base : (byTrust.get(trust) ?? base));
+    void reading.problems.push(reading.document.problem(path, `${message} in ${name}, which it extends`));
+  checkLives(child, outer, complain);
+  checkSteps(child, outer, complain);
+  checkNetwork(child.network, coveredBy(outer.network), (message) => complain(["network"], message));
+  checkObserve(child, outer, complain);
+  const { base, byTrust } = outer.isolation;
+  const apart = [...child.isolation.byTrust.keys(), ...byTrust.keys()];
+  const most = (trust: (typeof apart)[number] | undefined) => (trust === undefined ? base : (byTrust.get(trust) ?? base));
   const found = excesses({ isolation: child.isolation, sandbox: child.written.sandbox }, apart, (isolation, trust) =>
-    against.room.exceeds(isolation, outer(trust)),
+    room.exceeds(isolation, most(trust)),
   );
   for (const { path, message } of found) complain(path, `${message}, as`);
 }
@@ -38,7 +43,8 @@ function checkLives<I>(child: Shape<I>, base: Shape<I>, complain: Complain): voi
     const inherited = base.written.credentials[name];
     const longest = inherited && ttlOf(inherited, base.written.max_ttl ?? Number.POSITIVE_INFINITY);
     const ttl = ttlOf(credential, child.written.max_ttl ?? Number.POSITIVE_INFINITY);
-    if (longest !== undefined && ttl > longest) complain(["credentials", name, "ttl"], `longer than ${longest / 1_000}s, as`);
+    if (longest !== undefined && ttl > longest)
+      complain(["credentials", name, "ttl"], `longer than ${durationText(longest)}, as`);
   }
 }
 

@@ -120,7 +120,12 @@ function originOf(path: readonly string[], { own: mine, base, bounds }: Origins)
   const marked = above.length > 0 && !has(mine, above) && has(base, above);
   if (base !== undefined && has(base, path)) return marked ? undefined : `from ${base.file}`;
   if (fromBounds.includes(path.join(".")) && bounds.some((one) => has(one, path))) return "from the folder's bounds";
-  return path.at(-1) === "ttl" ? "left out, so this" : undefined;
+  return isLimit(path) ? "left out, so this" : undefined;
+}
+
+/** A life, or what a job gets of the host: an expansion has them where nobody wrote them. */
+function isLimit(path: readonly string[]): boolean {
+  return path.at(-1) === "ttl" || (path[0] === "sandbox" && path.length === 2);
 }
 
 /** What a template may leave out, and has from the bounds. */

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Problem } from "../problem.ts";
 import type { Path, TemplateDocument } from "./document.ts";
-import { nearest } from "./nearest.ts";
+import { nearest, thereIs } from "./nearest.ts";
+import { unsaid, wordsOf } from "./wording.ts";
 
 /** Where a part stands, and where what is wrong with it goes. */
 export interface Reading {
@@ -15,10 +16,29 @@ export function readPart<T>(
   value: unknown,
   reading: Reading & { readonly at: Path },
 ): { readonly value: T } | undefined {
-  const parsed = schema.safeParse(value);
+  const parsed = parsePart(schema, value);
   if (parsed.success) return { value: parsed.data };
-  reading.problems.push(...parsed.error.issues.flatMap((issue) => issueProblems(issue, reading, schema)));
+  reading.problems.push(...sayable(parsed.error.issues).flatMap((issue) => issueProblems(issue, reading, schema)));
   return undefined;
+}
+
+/** So that what is wrong can be said in the writer's words: see `wording.ts`. */
+export function parsePart<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
+  return schema.safeParse(value, { error: () => unsaid, reportInput: true });
+}
+
+/** One mistake is one problem: what is no list is not also too long, and a misspelled key not also a missing one. */
+export function sayable(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
+  const placeOf = (path: Path): string => JSON.stringify(path);
+  const unknown = new Set(issues.filter(({ code }) => code === "unrecognized_keys").map(({ path }) => placeOf(path)));
+  const said = new Set<string>();
+  return issues.filter((issue) => {
+    if (issue.code === "unrecognized_keys") return true;
+    const place = placeOf(issue.path);
+    const known = !said.has(place) && !(issue.input === undefined && unknown.has(placeOf(issue.path.slice(0, -1))));
+    if (issue.code === "invalid_type") said.add(place);
+    return known;
+  });
 }
 
 /** A file with more unknown keys is not this language at all. */
@@ -35,23 +55,32 @@ export function issueProblems(
     return issue.keys
       .slice(0, mostKeys)
       .map((key) => document.problem([...path, key], "no such key", likeIt(key, keysAt(schema, issue.path))));
-  const number =
-    (issue.code === "invalid_type" && issue.expected === "string") || path[0] === "who" ? document.numberAt(path) : undefined;
-  return [document.problem(path, issue.message, number === undefined ? undefined : `write it in quotes: "${number}"`)];
+  const number = document.numberAt(path);
+  const { message, fix } = wordsOf(issue, number);
+  const quoted = issue.code === "custom" && number !== undefined ? `write it in quotes: "${number}"` : undefined;
+  return [document.problem(path, message, fix ?? quoted)];
 }
 
 function likeIt(key: string, known: readonly string[]): string | undefined {
   const near = nearest(key, known);
-  return near === undefined ? undefined : `did you mean ${near}?`;
+  if (near !== undefined) return `did you mean ${near}?`;
+  return known.length > 0 && known.length <= few ? thereIs(known) : undefined;
 }
+
+/** More keys are no hint. */
+const few = 8;
 
 /** The keys that the schema has at this path; none where it does not say. */
 function keysAt(schema: z.core.$ZodType | undefined, path: Path): readonly string[] {
   const bare = unwrapped(schema);
   const [key, ...rest] = path;
   if (isObject(bare)) return key === undefined ? Object.keys(bare.shape) : keysAt(bare.shape[String(key)], rest);
-  if (key !== undefined && bare instanceof z.ZodRecord) return keysAt(bare.valueType, rest);
+  if (bare instanceof z.ZodRecord) return key === undefined ? namesOf(bare.keyType) : keysAt(bare.valueType, rest);
   return key !== undefined && bare instanceof z.ZodArray ? keysAt(bare.element, rest) : [];
+}
+
+function namesOf(names: z.core.$ZodType): readonly string[] {
+  return names instanceof z.ZodEnum ? names.options.map(String) : [];
 }
 
 function isObject(schema: z.core.$ZodType | undefined): schema is z.ZodObject<Readonly<Record<string, z.core.$ZodType>>> {

@@ -25,21 +25,34 @@ export interface NetworkSet {
 export type NetworkSets = ReadonlyMap<string, NetworkSet>;
 
 /** By their names, which are unique in the whole tree: nobody can put another list in place of the site's. */
-export function* readSets(files: readonly PolicyFile[], problems: Reading["problems"]): Stepwise<NetworkSets> {
-  const sets = new Map<string, NetworkSet>();
+export function* readSets(
+  { files, unread }: { readonly files: readonly PolicyFile[]; readonly unread: readonly string[] },
+  problems: Reading["problems"],
+): Stepwise<NetworkSets> {
+  const sets = new Map<string, NetworkSet>(unread.map((file) => [nameOf(file), unknownSet(file)]));
   for (const { file, document } of files) {
-    const set = readSet(file, { document, problems });
-    const earlier = set && sets.get(set.name);
+    const set = readSet(file, { document, problems }) ?? unknownSet(file);
+    const earlier = sets.get(set.name);
     if (earlier !== undefined)
       problems.push(document.problem(["set"], `${earlier.file} has a set of this name too`, "give each set its own name"));
-    else if (set !== undefined) sets.set(set.name, set);
+    else sets.set(set.name, set);
     yield;
   }
   return sets;
 }
 
+function nameOf(file: string): string {
+  return file.slice(file.lastIndexOf("/") + 1).replace(/\.set\.yaml$/, "");
+}
+
+/** What is wrong with it is said of the set, and of nobody who names it: that it has no hosts tells which it is. */
+function unknownSet(file: string): NetworkSet {
+  return { name: nameOf(file), file, revision: "", endpoints: [] };
+}
+
 function readSet(file: string, reading: Reading): NetworkSet | undefined {
   const { document, problems } = reading;
+  const before = problems.length;
   const part = readPart(setSchema, document.value, { ...reading, at: [] });
   if (part === undefined) return undefined;
   const { set: name, revision, hosts } = part.value;
@@ -50,7 +63,12 @@ function readSet(file: string, reading: Reading): NetworkSet | undefined {
     { sets: undefined, credentials: undefined, from: `set:${name}` },
     { ...reading, at: ["hosts"] },
   );
-  return { name, file, revision, endpoints };
+  return problems.length === before ? { name, file, revision, endpoints } : undefined;
+}
+
+/** Whether a list names a set that could not be read, so that nobody knows all that is in it. */
+export function namesUnread(written: readonly string[], sets: NetworkSets): boolean {
+  return written.some((entry) => sets.get(entry.replace(/^set:/, ""))?.endpoints.length === 0);
 }
 
 /** What the words of a list stand for where it is written; undefined where they cannot be used. */

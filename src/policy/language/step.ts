@@ -3,7 +3,7 @@ import type { Step } from "../policy.ts";
 import type { ProviderRoom } from "../rooms.ts";
 import { meant } from "./nearest.ts";
 import type { Reading } from "./reading.ts";
-import { expandNetwork, type NetworkSets } from "./sets.ts";
+import { expandNetwork, type NetworkSets, type Vocabulary } from "./sets.ts";
 import type { WrittenStep, WrittenTemplate } from "./template.ts";
 
 /** What the words of a network list stand for. */
@@ -42,16 +42,14 @@ export function readSteps(written: WrittenTemplate, words: NetworkWords, reading
   return { network, steps: new Map(steps) };
 }
 
-/** A provider that mayfly.yaml lacks is complained of where it is named. */
-function wordsFor(credentials: readonly string[], written: WrittenTemplate, { sets, providers }: NetworkWords) {
-  const used = credentials.flatMap((name) =>
-    Object.hasOwn(written.credentials, name) ? (written.credentials[name] ?? []) : [],
-  );
+/** A credential that the template lacks, or a provider that mayfly.yaml lacks, is complained of where it is named. */
+function wordsFor(names: readonly string[], { credentials }: WrittenTemplate, { sets, providers }: NetworkWords): Vocabulary {
+  const used = names.flatMap((name) => (Object.hasOwn(credentials, name) ? (credentials[name] ?? []) : []));
   const known = used.flatMap(({ provider }) => {
     const room = providers.get(provider);
     return room === undefined ? [] : [{ provider, endpoints: room.endpoints }];
   });
-  return { sets, credentials: known };
+  return { sets, credentials: known.length < names.length ? "any" : known };
 }
 
 function checkCredentials(

@@ -11,7 +11,7 @@ export const partName = z
 
 export const templateName = z
   .string()
-  .max(128)
+  .max(128, "a template's name has 128 characters at most")
   .regex(
     /^[a-z0-9][a-z0-9_-]*(?:\/[a-z0-9][a-z0-9_-]*)*$/,
     "a template's name is lower case letters, digits, '-', '_', and '/' between parts",
@@ -23,7 +23,7 @@ export const argument = z
   .regex(/^[^\0]*$/, "an argument cannot contain NUL");
 
 export const command = z
-  .array(argument)
+  .array(argument, "a command is a list of its words: [npm, run, migrate]")
   .min(1, "name the command, or leave 'run' out")
   .max(64, "a command has 64 arguments at most");
 
@@ -31,7 +31,7 @@ export const command = z
 export function oneLine(most: number): z.ZodString {
   return z
     .string()
-    .max(most)
+    .max(most, `${most} characters at most`)
     .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, "write one line of text, without characters that do not show");
 }
 

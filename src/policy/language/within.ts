@@ -1,3 +1,4 @@
+import { durationText } from "../../duration-text.ts";
 import type { Endpoint } from "../network.ts";
 import { accepts, type Pattern } from "../pattern.ts";
 import type { TemplateCredential } from "../policy.ts";
@@ -58,10 +59,10 @@ function checkLife<D, I>(
   complain: Complain,
 ): void {
   const at = ["credentials", name, "ttl"];
-  if (ttl > bounds.maxTtl) complain(at, `longer than ${bounds.maxTtl / 1_000}s`);
+  if (ttl > bounds.maxTtl) complain(at, `longer than ${durationText(bounds.maxTtl)}`);
   const ends = bounded.providers.get(provider)?.ends(fillSample(options));
   if (ttl > bounds.unrevocableTtl && ends !== "revoke")
-    complain(at, `nobody can end it early, and such a credential lives ${bounds.unrevocableTtl / 1_000}s at most`);
+    complain(at, `nobody can end it early, and such a credential lives ${durationText(bounds.unrevocableTtl)} at most`);
 }
 
 function checkEntries<D, I>(credential: TemplateCredential<D>, { bounds, bounded }: Held<D, I>, complain: Complain): void {
@@ -106,15 +107,14 @@ function optionFlaws<D, I>(
       path: [...at, key],
       message: `only ${Object.keys(named).join(", ") || "what every credential has"} can be said here`,
     })),
-    ...unfit.map(([key, patterns]) => ({ path: [...at, key], message: `not ${patterns.map(patternText).join(" or ")}` })),
+    ...unfit.map(([key, patterns]) => ({
+      path: [...at, key],
+      message: `not ${patterns.map(({ written: text }) => String(text)).join(" or ")}`,
+    })),
     ...(entry.max_ttl !== undefined && ttl > entry.max_ttl
-      ? [{ path: [...at, "ttl"], message: `longer than ${entry.max_ttl / 1_000}s` }]
+      ? [{ path: [...at, "ttl"], message: `longer than ${durationText(entry.max_ttl)}` }]
       : []),
   ];
-}
-
-function patternText({ written }: { readonly written: unknown }): string {
-  return String(written);
 }
 
 /** Each of its values, in all that its slots can be filled to. What is no plain text, or nothing at all, is never within a bound that names it. */
@@ -153,8 +153,10 @@ function commandFlaws<I>(name: string, { commands }: CredentialBound, { steps }:
   });
 }
 
-function checkNetworks<I>({ network, steps }: Shape<I>, bound: NetworkBound | undefined, complain: Complain): void {
+function checkNetworks<I>({ network, steps, observe }: Shape<I>, bound: NetworkBound | undefined, complain: Complain): void {
   if (bound === undefined) return;
+  if (observe?.parts.includes("network") === true)
+    complain(["observe", "parts"], "a network that is only observed lets anything through", "take network out of it");
   const check = (at: Path, endpoints: readonly Endpoint[]): void => {
     for (const endpoint of endpoints)
       if (!isWithin(endpoint, bound)) complain(at, `${shownEndpoint(endpoint)} cannot be reached here`);

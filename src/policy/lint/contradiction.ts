@@ -14,14 +14,21 @@ interface World {
   readonly own: ReadonlySet<ClaimLine>;
 }
 
-/** A who that takes longer to compare than this is not judged: all that is lost is being told that nobody matches. */
+/** Of values that are compared for one template. */
 const mostSteps = 500_000;
 
-/** Why no job, or no job by one alternative of `any`, can match. */
-export function contradictions(linted: Linted): readonly Finding[] {
-  const by: Comparing = { ...allowance(mostSteps), isList: (claim) => !isSingle(linted.issuers, claim) };
+export interface Contradictions {
+  /** Why no job, or no job by one alternative of `any`, can match. */
+  readonly findings: readonly Finding[];
+  /** There was more to compare than anybody waits for, so that there may be others. */
+  readonly ended: boolean;
+}
+
+export function contradictions(linted: Linted): Contradictions {
+  const { spend, spent } = allowance(mostSteps);
+  const by: Comparing = { spend, isList: (claim) => !isSingle(linted.issuers, claim) };
   const found = worldsOf(linted.template.who).flatMap((world) => [...clashes(world, by), ...eventsWithoutTrust(world, linted)]);
-  return [...found, ...underivable(linted)].slice(0, 4);
+  return { findings: [...found, ...underivable(linted)].slice(0, 4), ended: spent() };
 }
 
 function worldsOf(who: readonly WhoLine[]): readonly World[] {
@@ -51,8 +58,13 @@ function clash(one: ClaimLine, other: ClaimLine): string {
 
 function told(line: ClaimLine): string {
   if (line.kind === "absent") return `be without ${line.claim}`;
-  return line.kind === "not" ? `have none of ${line.claim} ${line.expected}` : `have ${line.claim} ${line.expected}`;
+  const { expected } = line;
+  const values = expected.length > longestShown ? `${expected.slice(0, longestShown)}…` : expected;
+  return line.kind === "not" ? `have none of ${line.claim} ${values}` : `have ${line.claim} ${values}`;
 }
+
+/** Characters of a line that may have hundreds of values. */
+const longestShown = 200;
 
 /** `trust` is the broker's word, and for many issuers it can only come out as `unknown`. */
 function underivable(linted: Linted): readonly Finding[] {

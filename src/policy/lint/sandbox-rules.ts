@@ -2,10 +2,18 @@ import { durationText } from "../../duration-text.ts";
 import { hour } from "../../time.ts";
 import type { IsolationFacts } from "../rooms.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
+import { runName } from "./run-view.ts";
 import { asks, letsIn } from "./who-view.ts";
 
 /** What a run brings with it, and what holds it. */
 export const sandboxRules: readonly Rule[] = [
+  {
+    name: "sandbox-unmet",
+    level: "advice",
+    says: "No run is given this yet: each that needs it is refused with sandbox-unmet, before anything is minted.",
+    fix: "leave it out until a broker gives it",
+    check: (linted) => (linted.template.who.length === 0 ? [] : [...imageFindings(linted), ...networkFindings(linted)]),
+  },
   {
     name: "passes-secret",
     level: "risk",
@@ -87,6 +95,25 @@ export const sandboxRules: readonly Rule[] = [
         .map((trust) => ({ path: ["sandbox", "by_trust", trust], message: `no job of trust ${trust} can match` })),
   },
 ];
+
+function imageFindings({ rooms, isolations }: Linted): readonly Finding[] {
+  const why = rooms.isolation.lacks.image;
+  const [common] = isolations;
+  return isolations
+    .filter(({ facts }, index) => facts.image !== undefined && (index === 0 || facts.image !== common?.facts.image))
+    .flatMap(({ path }) => (why === undefined ? [] : [{ path: [...path, "image"], message: why }]));
+}
+
+/** Where only watched, a network is asked for all the same. */
+function networkFindings({ rooms, runs, template }: Linted): readonly Finding[] {
+  const why = rooms.isolation.lacks.network;
+  if (why === undefined) return [];
+  if (template.observe?.parts.includes("network") === true)
+    return [{ path: ["observe", "parts"], message: `the network is watched: ${why}` }];
+  return runs
+    .filter(({ network }) => network.length > 0)
+    .map((run) => ({ path: [...run.path, "network"], message: `${runName(run)} asks for a network: ${why}` }));
+}
 
 /** What the names of secrets end in. */
 const secret = /(?:(?:TOKEN|SECRET|PASS|PASSWORD|PASSPHRASE|KEY|CREDENTIAL)S?|PASSWD|(?:^|_)(?:PWD|PAT|AUTH|JWT))$/i;

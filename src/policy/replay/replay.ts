@@ -1,8 +1,8 @@
 import type { Code } from "../../errors.ts";
 import type { Instant } from "../../time.ts";
 import type { Policy } from "../policy.ts";
-import { type Change, type ChangeKind, changeKinds } from "./compare.ts";
-import { type Compared, compareRequest, type Otherwise, type ReplayParts } from "./judge.ts";
+import { type Change, type ChangeKind, changeKinds } from "./change.ts";
+import { type Compared, compareRequest, type Otherwise, type ReplayParts } from "./compare.ts";
 import { type Attention, attentionOf, type RecordedRequest } from "./request.ts";
 
 /** The same change of the same template and step for one workload, however many requests it is of. */

@@ -1,7 +1,7 @@
 import type { Words } from "./node.ts";
 
 /*
- * What an editor shows beside each key. By its place: `*` is any name, `[]` any item. What stands in `who` is said in schema-who.ts, what
+ * What an editor shows beside each key. By its place: `*` is any name, `[]` any item. What stands in `who` is said in who.ts, what
  * a provider's own options are, by the provider.
  */
 

@@ -8,6 +8,8 @@ export type Edit =
   | { readonly kind: "set"; readonly path: Keys; readonly key: string; readonly text: string }
   /** What stands in a list for each of these items; nothing where it goes. */
   | { readonly kind: "items"; readonly path: Keys; readonly by: ReadonlyMap<string, readonly string[]> }
+  /** `key: {}` in the map at `path`, where it has no such key: what a template that names some of its base's would drop. */
+  | { readonly kind: "keep"; readonly path: Keys; readonly key: string }
   | { readonly kind: "remove"; readonly path: Keys; readonly key: string };
 
 interface Splice {
@@ -37,6 +39,12 @@ export function valueAt(text: string, path: Keys): unknown {
 }
 
 function splicesOf(text: string, edit: Edit): readonly Splice[] {
+  if (edit.kind !== "keep") return changesOf(text, edit);
+  const { path, key } = edit;
+  return valueAt(text, [...path, key]) === undefined ? changesOf(text, { kind: "set", path, key, text: "{}" }) : [];
+}
+
+function changesOf(text: string, edit: Exclude<Edit, { kind: "keep" }>): readonly Splice[] {
   const document = parseDocument(text);
   const node: unknown = edit.path.length === 0 ? document.contents : document.getIn(edit.path, true);
   if (edit.kind === "items") return isSeq(node) ? itemSplices(text, node, edit.by) : [];

@@ -50,7 +50,8 @@ function onePoint(text: string, { path, endpoints, runs }: NetworkOf): readonly 
   const silent = runs.filter(({ egress }) => egress.length === 0).length;
   if (silent > 0) return [{ key, evidence: `${evidence}; of ${runsText(silent)} nothing is on record, so every host stays` }];
   const written = valueAt(text, path);
-  if (!Array.isArray(written)) return [{ key, evidence: `${evidence}; the list is not written here` }];
+  if (!Array.isArray(written))
+    return [{ key, evidence: `${evidence}; the list is that of ${String(valueAt(text, ["extends"]))}, so narrow it there` }];
   const by = new Map(
     written.flatMap((item: unknown) => (typeof item === "string" ? narrowedItem(item, endpoints, [...reached.keys()]) : [])),
   );

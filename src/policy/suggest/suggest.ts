@@ -34,7 +34,7 @@ function credentialPoints<I>({ text, templates, usage: { counted } }: Subject<I>
     const evidence = `${runsText(used.runs)}, longest ${spanText(used.most)} (${used.run})`;
     return [
       narrowed(
-        { key, evidence, path, text },
+        { key, evidence, path, text, beside: [...names] },
         { name: "ttl", before: ttl, after: roomyDuration(used.most), runs: used.runs },
         durationText,
       ),
@@ -47,6 +47,8 @@ interface Place {
   readonly evidence: string;
   readonly path: readonly string[];
   readonly text: string;
+  /** Whatever stands beside it in the template's final form, for a child that names none of them yet. */
+  readonly beside: readonly string[];
 }
 
 interface Figure {
@@ -56,21 +58,23 @@ interface Figure {
   readonly runs: number;
 }
 
-/** A lower figure in the template's own file, where there is evidence enough. */
+/** A lower figure in the template's own file, where there is evidence enough; what extends another gets a line of its own. */
 function narrowed(
-  { key, evidence, path, text }: Place,
+  { key, evidence, path, text, beside }: Place,
   { name, before, after, runs }: Figure,
   written: (figure: number) => string,
 ): Point {
   if (runs < fewestRuns) return { key, evidence: `${evidence}; fewer than ${fewestRuns} runs say nothing` };
   if (after >= before) return { key, evidence: `${evidence}; ${written(before)} is narrow enough` };
-  const held = valueAt(text, path);
   const own = valueAt(text, [...path, name]);
-  const mine =
-    typeof held === "object" || (held === undefined && path[0] === "sandbox" && valueAt(text, ["extends"]) === undefined);
-  if (!mine || (typeof own === "string" && own.includes("{")))
-    return { key, evidence: `${evidence}; ${written(after)} would do, but the figure is not written here` };
-  const edits: readonly Edit[] = [{ kind: "set", path, key: name, text: written(after) }];
+  if (typeof own === "string" && own.includes("{"))
+    return { key, evidence: `${evidence}; ${written(after)} would do: it is ${own}, so write it where that is filled` };
+  const [map = ""] = path;
+  const kept = valueAt(text, [map]) === undefined ? beside : [];
+  const edits: readonly Edit[] = [
+    ...kept.map((one) => ({ kind: "keep", path: [map], key: one }) as const),
+    { kind: "set", path, key: name, text: written(after) },
+  ];
   return { key, evidence, before: written(before), after: written(after), edits };
 }
 
@@ -105,7 +109,11 @@ function limitPoints<I>({ text, templates, usage: { counted }, limits }: Subject
     if (silent > 0) return [{ key, evidence: `${evidence}; ${runsText(silent)} that counted did not say` }];
     if (byTrust(text, name)) return [{ key, evidence: `${evidence}; by_trust sets it too, so narrow it by hand` }];
     return [
-      narrowed({ key, evidence, path: ["sandbox"], text }, { name, before, after: roomy(most.most), runs: most.runs }, written),
+      narrowed(
+        { key, evidence, path: ["sandbox"], text, beside: [] },
+        { name, before, after: roomy(most.most), runs: most.runs },
+        written,
+      ),
     ];
   });
 }

@@ -115,11 +115,11 @@ tolerate: []`),
 
 describe("a template beyond its bounds", () => {
   it.each<[string, string, string]>([
-    ["a longer life", "max_ttl: 9m", "shop/deploy.yaml:5: credentials.db.ttl: longer than 540s, by bounds.yaml"],
+    ["a longer life", "max_ttl: 9m", "shop/deploy.yaml:5: credentials.db.ttl: longer than 9m, by bounds.yaml"],
     [
       "a credential that nobody can end",
       "unrevocable: { max_ttl: 4m }",
-      "shop/deploy.yaml:6: credentials.cert.ttl: nobody can end it early, and such a credential lives 240s at most, by bounds.yaml",
+      "shop/deploy.yaml:6: credentials.cert.ttl: nobody can end it early, and such a credential lives 4m at most, by bounds.yaml",
     ],
     [
       "another provider",
@@ -159,7 +159,7 @@ describe("a template beyond its bounds", () => {
     [
       "a longer life for one provider",
       "credentials: [{ provider: local, max_ttl: 1m }, { provider: vault-main }]",
-      "shop/deploy.yaml:6: credentials.cert.ttl: longer than 60s, by bounds.yaml",
+      "shop/deploy.yaml:6: credentials.cert.ttl: longer than 1m, by bounds.yaml",
     ],
     [
       "another command",
@@ -250,7 +250,7 @@ describe("a template beyond its bounds", () => {
     const files = within("max_ttl: 1m", {
       "shop/bounds.yaml": bounds("max_ttl: 1h\ncredentials: [{ provider: vault-main }, { provider: local }]"),
     });
-    expect(problemsOfTree(files).join("\n")).toContain("credentials.db.ttl: longer than 60s, by bounds.yaml");
+    expect(problemsOfTree(files).join("\n")).toContain("credentials.db.ttl: longer than 1m, by bounds.yaml");
   });
 
   it("is held against every folder above, each by its name", () => {
@@ -260,9 +260,9 @@ describe("a template beyond its bounds", () => {
       "shop/eu/a.yaml": good.replace("shop/deploy", "shop/eu/a"),
     };
     expect(problemsOfTree(files).map((problem) => problem.split(": ").at(-1))).toEqual([
-      "longer than 300s, by shop/bounds.yaml",
-      "longer than 240s, by shop/eu/bounds.yaml",
-      "longer than 240s, by shop/eu/bounds.yaml",
+      "longer than 5m, by shop/bounds.yaml",
+      "longer than 4m, by shop/eu/bounds.yaml",
+      "longer than 4m, by shop/eu/bounds.yaml",
     ]);
   });
 
@@ -272,7 +272,7 @@ describe("a template beyond its bounds", () => {
       "shop/bounds.yaml": bounds("max_ttl: 10m"),
       "shop/a.yaml": template(`extends: base\n${trusted}`, "shop/a"),
     };
-    expect(problemsOfTree(files)).toEqual(["base.yaml:4: credentials.cert.ttl: longer than 600s, by shop/bounds.yaml"]);
+    expect(problemsOfTree(files)).toEqual(["base.yaml:4: credentials.cert.ttl: longer than 10m, by shop/bounds.yaml"]);
   });
 
   it.each<[string, string, string]>([

@@ -161,18 +161,14 @@ sandbox: { memory: "{each.size}" }`;
     [
       "a number as a value",
       both.replace("env: staging", "env: 0400"),
-      't.yaml:4: for_each.staging.env: Invalid input: expected string, received number; write it in quotes: "0400"',
+      't.yaml:4: for_each.staging.env: is a number where text belongs; write it in quotes: "0400"',
     ],
-    [
-      "a list as a value",
-      both.replace("env: staging", "env: [staging]"),
-      "for_each.staging.env: Invalid input: expected string",
-    ],
+    ["a list as a value", both.replace("env: staging", "env: [staging]"), "for_each.staging.env: is a list where text belongs"],
     ["an entry that is a path", both.replace("staging: {", "../staging: {"), "for_each.../staging: "],
     [
       "a value that is not of its kind where it is put in",
       both.replace("env: staging, path: shop-staging", "env: staging, path: ../ops"),
-      "t.yaml:8: credentials.db.path: ",
+      't.yaml:4: for_each.staging.path: credentials.db.path is then "database/creds/../ops": whatever fills its slots',
     ],
     ["__proto__", both.replace("env: staging", "__proto__: staging"), "t.yaml:4: a key that no template can have"],
   ])("%s does not load", (_, lines, problem) => {

@@ -86,6 +86,20 @@ describe("a template's expansion, written as YAML alone in a folder", () => {
       }
   });
 
+  it("says what a job gets of the host, what the template leaves out too", () => {
+    const lines = "sandbox: { cpus: 1, by_trust: { fork: { memory: 256MiB } } }";
+    const compiled = compileTemplates([{ file: "a.yaml", text: template(`${trusted}\n${lines}`, "a") }], siteRooms);
+    const found = compiled.kind === "policy" ? compiled.policy.templates.get("a") : undefined;
+    expect(found?.expanded["sandbox"]).toEqual({
+      env: { pass: ["CI"] },
+      memory: "2GiB",
+      cpus: 1,
+      pids: 512,
+      timeout: "30m",
+      by_trust: { fork: { memory: "256MiB" } },
+    });
+  });
+
   it("is the same for the templates that the rules find nothing in, with the broker's own rooms", () => {
     const set = { file: "node.set.yaml", text: readFileSync(`${import.meta.dirname}/../lint/node.set.yaml`, "utf8") };
     const sources = goodTemplates.map((file) => ({ file: basename(file), text: readFileSync(file, "utf8") }));

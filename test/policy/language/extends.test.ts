@@ -201,12 +201,12 @@ describe("a template that does not narrow what it extends", () => {
     [
       "a longer life",
       "credentials: { db: { ttl: 11m }, cert: }",
-      "child.yaml:4: credentials.db.ttl: longer than 600s, as in base, which it extends",
+      "child.yaml:4: credentials.db.ttl: longer than 10m, as in base, which it extends",
     ],
     [
       "a longer life than the usual one of its base",
       "credentials:\n  db:\n  cert: { ttl: 11m }",
-      "child.yaml:6: credentials.cert.ttl: longer than 600s, as in base, which it extends",
+      "child.yaml:6: credentials.cert.ttl: longer than 10m, as in base, which it extends",
     ],
     [
       "another scope",
@@ -223,11 +223,15 @@ describe("a template that does not narrow what it extends", () => {
       "credentials: { db: { deliver: { files: { a: b } } }, cert: }",
       "child.yaml:4: credentials.db.deliver: comes from base",
     ],
-    ["a credential that is no map", "credentials: { db: yes, cert: }", "child.yaml:4: credentials.db: Invalid input"],
+    [
+      "a credential that is no map",
+      "credentials: { db: yes, cert: }",
+      'child.yaml:4: credentials.db: is the text "yes" where a map belongs',
+    ],
     [
       "a credential left out that a step gets",
       "credentials: { db: }",
-      "child.yaml:4: credentials: leaves out cert, which step ship of base gets; name in 'steps' those to keep, each with its credentials",
+      "child.yaml:4: credentials: leaves out cert, which step ship of base gets; keep it with 'cert: {}', or write in 'steps' which credentials each step keeps",
     ],
     [
       "a step more",

@@ -30,11 +30,20 @@ test sees that the one is found by its rule alone and that in the other there is
 templates for every CI system in which there is nothing to find either.
 `;
 
+/** A page is for people: of an example that is too much by its length, the beginning of a line will do. */
+const longestLine = 160;
+
 /** The lines in which the two examples differ; where one is only there to be extended, as they are. */
 function change(rule: string): string {
   const [bad, good] = (["bad", "good"] as const).map((which) => readFileSync(example(rule, which)[0] ?? "", "utf8"));
   const parts = diffLines(bad ?? "", good ?? "").filter(({ added, removed }) => added || removed);
-  return parts.map(({ value, added }) => value.trimEnd().replaceAll(/^/gm, added ? "+ " : "- ")).join("\n");
+  const lines = parts.flatMap(({ value, added }) =>
+    value
+      .trimEnd()
+      .split("\n")
+      .map((line) => (added ? "+ " : "- ") + line),
+  );
+  return lines.map((line) => (line.length > longestLine ? `${line.slice(0, longestLine)}…` : line)).join("\n");
 }
 
 function section(rule: Rule): string {

@@ -38,7 +38,14 @@ const providers = configureProviders(config, types, {
   clock: systemClock,
   authority: { signJwt: unused, issueCertificate: unused },
 });
-export const rooms = { ...roomsOf(config, providers), now: Date.parse("2026-11-20T00:00:00Z") };
+const ownRooms = roomsOf(config, providers);
+/** The good templates are for the day on which jobs have a network; what today's sandbox lacks is told by its images. */
+const { image = "" } = ownRooms.isolation.lacks;
+export const rooms = {
+  ...ownRooms,
+  isolation: { ...ownRooms.isolation, lacks: { image } },
+  now: Date.parse("2026-11-20T00:00:00Z"),
+};
 
 /** Everything that is said of these files together, and of the site's network set. */
 export function checked(files: readonly string[]): readonly Problem[] {

@@ -70,7 +70,11 @@ const refused: readonly (readonly [says: string, answer: unknown, comes: string]
     { allow: true, ttl: { constructor: "5m" } },
     unavailable("the answer names constructor, which is no credential of this run"),
   ],
-  ["a life without a unit", { allow: true, ttl: { db: 300 } }, odd("ttl.db: Invalid input: expected string, received number")],
+  [
+    "a life without a unit",
+    { allow: true, ttl: { db: 300 } },
+    odd("ttl.db: 300 has no unit: write a duration as a whole number and a unit: 250ms, 90s, 15m, 12h or 7d"),
+  ],
   [
     "a life of nothing",
     { allow: true, ttl: { db: "0s" } },

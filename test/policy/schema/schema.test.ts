@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { z } from "zod";
 import { jsonSchemaOf, type SchemaKind, schemaKinds } from "../../../src/policy/schema/schema.ts";
 import { mayfly } from "../../commands/shell.ts";
 import { rooms } from "../lint/site.ts";
@@ -83,6 +84,15 @@ describe("the published schemas", () => {
     const bare = keysIn(schema).filter(([, node]) => typeof node !== "boolean" && !Object.hasOwn(Object(node), "description"));
     expect(keysIn(schema).length).toBeGreaterThan(3);
     expect(bare.map(([name]) => name)).toEqual([]);
+  });
+});
+
+describe("a provider's own options", () => {
+  test.each(["vault-main", "broker"])("%s: each has a description, which an editor shows", (name) => {
+    const { options = z.unknown() } = rooms.providers.get(name) ?? {};
+    const keys = keysIn(z.toJSONSchema(options, { io: "input", unrepresentable: "any" }));
+    expect(keys.length).toBeGreaterThan(2);
+    expect(keys.filter(([, node]) => !Object.hasOwn(Object(node), "description")).map(([key]) => key)).toEqual([]);
   });
 });
 

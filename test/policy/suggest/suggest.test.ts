@@ -53,8 +53,8 @@ function runs(count: number, parts: Partial<RunSeen> = {}): readonly RunSeen[] {
   }));
 }
 
-function points(seen: readonly RunSeen[], source = text): readonly Point[] {
-  const policy = policyOf(source);
+function points(seen: readonly RunSeen[], source = text, beside: readonly string[] = []): readonly Point[] {
+  const policy = policyOf(source, ...beside);
   const usage = usageOf(seen, { scopes: new Set(), sessions: new Set() });
   const limits = () => ({ timeout: 30 * minute, memory: 2 * GiB });
   return suggest({ text: source, templates: [...policy.templates.values()], usage, limits });
@@ -153,6 +153,56 @@ describe("from enough good runs", () => {
         .replace(/ {2}rollback:\n(?: {4}.*\n)+/, "")
         .replace("timeout: 30m", "timeout: 5m")
         .replace("memory: 2GiB", "memory: 384MiB"),
+    );
+  });
+});
+
+describe("of a template that extends another", () => {
+  const base = text.replace("template: deploy # what ships", "template: base").replace(/^who: .*\n/m, "");
+  const child = `version: 1
+template: deploy
+extends: base
+who: { issuer: github, repository_id: "519283746", trust: protected }
+`;
+  const ofChild = (source: string) => points(runs(10), source, [base]);
+
+  test("narrower figures become lines of its own, and it keeps what it would drop by naming some", () => {
+    const narrower = narrowedBy(ofChild(child), child);
+    expect(narrower).toBe(`${child}credentials:
+  cert: {}
+  db: { ttl: 3m }
+sandbox:
+  timeout: 5m
+  memory: 384MiB
+`);
+    // The rooms of these tests know whole gibibytes only.
+    const loads = narrower.replace("384MiB", "1GiB");
+    const [before, after] = [policyOf(base, child), policyOf(base, loads)].map(({ templates }) => templates.get("deploy"));
+    expect([...(after?.credentials.values() ?? [])].map(({ name, ttl }) => [name, ttl])).toEqual([
+      ["cert", before?.credentials.get("cert")?.ttl],
+      ["db", 3 * minute],
+    ]);
+    expect([...(after?.steps.keys() ?? [])]).toEqual(["ship", "rollback"]);
+  });
+
+  test("lines that it has are narrowed where they stand", () => {
+    const own = `${child}credentials: { db: { ttl: 20m } }\nsteps: { ship: {} }\nsandbox: { timeout: 20m, memory: 1GiB }\n`;
+    expect(narrowedBy(ofChild(own), own)).toBe(
+      own.replace("ttl: 20m", "ttl: 3m").replace("timeout: 20m, memory: 1GiB", "timeout: 5m, memory: 384MiB"),
+    );
+  });
+
+  test("a list of hosts is said to be its base's", () => {
+    expect(about(ofChild(child), "steps.ship.network")).toEqual({
+      key: "steps.ship.network",
+      evidence: expect.stringMatching(/; the list is that of base, so narrow it there$/),
+    });
+  });
+
+  test("a figure that a slot fills is named by its slot", () => {
+    const each = text.replace("ttl: 25m", 'ttl: "{each.life}"').concat("for_each: { one: { life: 25m } }\n");
+    expect(about(points(runs(10, { template: "deploy/one" }), each), "credentials.db.ttl")?.evidence).toMatch(
+      /; 3m would do: it is \{each\.life\}, so write it where that is filled$/,
     );
   });
 });

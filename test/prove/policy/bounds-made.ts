@@ -44,14 +44,15 @@ function widest(finals: readonly Final[]): Written {
   const limits = finals.flatMap((final) => [final.limits, ...final.byTrust.values()]);
   const places = finals.flatMap((final) => [...final.network, ...[...final.steps.values()].flatMap(({ network }) => network)]);
   const longest = Math.max(60_000, ...credentials.map(({ ttl }) => ttl));
+  const watched = (part: string): boolean => finals.some(({ observe }) => observe?.parts.includes(part) === true);
   const most = (name: "memory" | "cpus" | "pids" | "timeout"): number => Math.max(...limits.map((one) => one[name]));
   return {
     max_ttl: milliseconds(longest),
     unrevocable: { max_ttl: milliseconds(longest) },
     credentials: entriesFor(finals),
-    network: [...new Set(places.map(textOf))],
+    ...(watched("network") ? {} : { network: [...new Set(places.map(textOf))] }),
     sandbox: {
-      ...(finals.some(({ observe }) => observe?.parts.includes("limits")) ? {} : limitsWithin(most)),
+      ...(watched("limits") ? {} : limitsWithin(most)),
       env: { pass: [...new Set(limits.flatMap(({ pass }) => pass))] },
     },
     tolerate: [...new Set(limits.flatMap(({ tolerate }) => tolerate))],

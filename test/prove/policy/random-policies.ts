@@ -55,7 +55,7 @@ export function randomPolicies(trial: Trial): Found {
       count.granted > count.decisions / 10 &&
       count.refused > count.policies / 50 &&
       count.stillGranted > 0 &&
-      count.advised < count.policies / 5,
+      count.advised < count.policies / 4,
     figures: { ...count, ...kinds },
   };
 }

@@ -122,7 +122,9 @@ function beyondBounds(final: Final, bound: Written, files: readonly WrittenFile[
     beyondFor(name, one, { final, bound }).map((what) => `credential ${name} ${what}`),
   );
   const reached = [...final.network, ...[...final.steps.values()].flatMap(({ network }) => network)];
-  const network = bound["network"] === undefined ? [] : outside(reached, placesOf(bound["network"], [], files));
+  const anywhere = final.observe?.parts.includes("network") === true ? ["a network that is only watched"] : [];
+  const network =
+    bound["network"] === undefined ? [] : [...anywhere, ...outside(reached, placesOf(bound["network"], [], files))];
   const hosts = final.observe?.parts.includes("limits") === true ? [unlimited(final)] : [];
   const limits = [final.limits, ...hosts, ...final.byTrust.values()].flatMap((one) => aboveBound(one, bound));
   return [...credentials, ...network, ...limits].map((what) => `${final.name} is beyond its bounds by ${what}`);
