@@ -204,7 +204,7 @@ describe("back pressure", () => {
     let produced = 0;
     const answers = runIn(
       open,
-      andStay(cancel.signal, start(["sh", "-c", "head -c 268435456 /dev/zero; echo done >&2"])),
+      andStay(cancel.signal, start(["sh", "-c", "head -c 134217728 /dev/zero; echo done >&2"])),
       cancel.signal,
     )[Symbol.asyncIterator]();
     for (let reads = 0; reads < 4; reads += 1) {
@@ -219,9 +219,9 @@ describe("back pressure", () => {
     for (let next = await answers.next(); next.done !== true; next = await answers.next()) {
       if (next.value.message.case === "stdout") produced += next.value.message.value.length;
     }
-    expect(produced).toBe(268_435_456);
+    expect(produced).toBe(134_217_728);
     cancel.abort();
-  });
+  }, 60_000);
 
   test("a job that does not read its stdin stops the client from sending more", async () => {
     await using open = await openDoor();
@@ -235,12 +235,14 @@ describe("back pressure", () => {
       }
     }
     const run = collect(runIn(open, flood(), cancel.signal)).catch(() => undefined);
-    await sleep(700);
-    const soon = sent;
-    await sleep(700);
-    expect(sent).toBe(soon);
     // The window, the pipe to the job, and what HTTP/2 and the two sockets hold.
-    expect(sent).toBeLessThan(limits.stdinWindow + 2 ** 20);
+    const most = limits.stdinWindow + 2 ** 20;
+    let seen: number;
+    do {
+      seen = sent;
+      await sleep(700);
+    } while (sent === 0 || (sent > seen && sent < most));
+    expect(sent).toBeLessThan(most);
     cancel.abort();
     await run;
   });

@@ -9,6 +9,8 @@ import { type Frequency, Tarpit } from "../../src/api/tarpit.ts";
 import { ManualClock } from "../identity/manual-clock.ts";
 import { openDoor, refusal } from "./open-door.ts";
 
+/* Each test has a door of its own, and mostly waits: they run beside each other. */
+
 /** Milliseconds until the call was answered, whatever the answer. */
 async function time(call: () => Promise<unknown>): Promise<number> {
   const before = performance.now();
@@ -26,18 +28,20 @@ const unreadableStart = [
   "http://broker/mayfly.v1.BrokerService/StartSession",
 ];
 
-async function refusedTooOften(paths: Readonly<Record<"broker", string>>): Promise<void> {
+/** As many as are answered at once, of which some may have been before. */
+async function refusedTooOften(paths: Readonly<Record<"broker", string>>, before = 0): Promise<void> {
   using client = openClient(BrokerService, paths.broker);
-  for (let count = 0; count < limits.refusals; count += 1)
+  for (let count = before; count < limits.refusals; count += 1) {
+    const began = performance.now();
     expect(await refusal(client.call.startSession({ token: "spent" }))).toMatchObject({ code: "token-spent" });
+    expect(performance.now() - began).toBeLessThan(limits.hold);
+  }
 }
 
-describe("refusals", () => {
+describe.concurrent("refusals", () => {
   test("are answered at once as long as they are rare, and a second later beyond that", async () => {
     await using open = await openDoor();
-    const before = performance.now();
     await refusedTooOften(open.door.paths);
-    expect(performance.now() - before).toBeLessThan(limits.hold);
     using client = openClient(BrokerService, open.door.paths.broker);
     const held = await time(() => client.call.startSession({ token: "spent" }));
     expect(held).toBeGreaterThanOrEqual(limits.hold - 20);
@@ -48,7 +52,7 @@ describe("refusals", () => {
     await using open = await openDoor();
     await refusedTooOften(open.door.paths);
     using client = openClient(BrokerService, open.door.paths.broker);
-    expect(await time(() => client.call.startSession({ token: "keyless" }))).toBeLessThan(limits.hold / 2);
+    expect(await time(() => client.call.startSession({ token: "keyless" }))).toBeLessThan(limits.hold);
     expect(await time(() => client.call.startSession({ token: "unheard" }))).toBeGreaterThanOrEqual(limits.hold - 20);
   });
 
@@ -59,7 +63,7 @@ describe("refusals", () => {
     const held = Array.from({ length: limits.waitingCalls }, () => refusal(bad.call.startSession({ token: "spent" })));
     await sleep(100);
     using good = openClient(BrokerService, open.door.paths.broker);
-    expect(await time(() => good.call.startSession({ token: "t" }))).toBeLessThan(limits.hold / 2);
+    expect(await time(() => good.call.startSession({ token: "t" }))).toBeLessThan(limits.hold);
     const codes = (await Promise.all(held)).map(({ code }) => code);
     expect(new Set(codes)).toEqual(new Set(["token-spent"]));
   });
@@ -128,7 +132,7 @@ describe("refusals", () => {
     expect(JSON.parse((await garbage()).stdout)).toMatchObject({ code: "invalid_argument" });
     const [entry] = await open.ledger.entries({ limit: 9, kinds: ["denied"] });
     expect(entry?.event).toMatchObject({ code: "usage", message: "a request that cannot be read" });
-    await refusedTooOften(open.door.paths);
+    await refusedTooOften(open.door.paths, 1);
     expect(await time(garbage)).toBeGreaterThanOrEqual(limits.hold - 20);
   });
 
@@ -162,6 +166,6 @@ describe("refusals", () => {
     await using open = await openDoor();
     using client = openClient(BrokerService, open.door.paths.broker);
     for (let count = 0; count < limits.refusals + 5; count += 1) await client.call.startSession({ token: "t" });
-    expect(await time(() => client.call.startSession({ token: "spent" }))).toBeLessThan(limits.hold / 2);
+    expect(await time(() => client.call.startSession({ token: "spent" }))).toBeLessThan(limits.hold);
   });
 });

@@ -216,5 +216,5 @@ describe("the search finds", () => {
       ended.abort();
       rmSync(path);
     }
-  });
+  }, 60_000);
 });

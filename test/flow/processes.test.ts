@@ -19,6 +19,8 @@ let host: Host;
 let processes: ReadonlyMap<string, number>;
 
 beforeAll(async () => {
+  // What this run handed on would stand in the environment of each.
+  delete process.env["NODE_COMPILE_CACHE"];
   upstreams = await startUpstreams();
   host = await Host.create(upstreams, templates);
   const workspace = host.workspace();

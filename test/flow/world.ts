@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failpoint } from "../../src/failpoint.ts";
+import { compiled } from "../compiled.ts";
 import type { HostCgroup } from "../host-cgroup.ts";
 import { FaultProxy } from "../servers/fault-proxy.ts";
 import { type Issuer, startIssuer } from "../servers/issuer.ts";
@@ -156,7 +157,7 @@ export class Host implements AsyncDisposable {
     const [program = "", ...rest] = inside?.holding(command) ?? command;
     return spawn(program, rest, {
       cwd,
-      env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run, ...env },
+      env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run, ...compiled(), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
   }
@@ -165,7 +166,7 @@ export class Host implements AsyncDisposable {
     return heard(
       spawn(process.execPath, [main, ...args], {
         cwd: this.folder,
-        env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run },
+        env: { PATH: "/usr/bin:/bin", MAYFLY_RUN: this.run, ...compiled() },
         stdio: ["ignore", "pipe", "pipe"],
       }),
     );
@@ -237,6 +238,7 @@ export class BrokerProcess {
     chmodSync(stops, 0o777);
     const env = {
       PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+      ...compiled(),
       ...(failpoint === undefined ? {} : { MAYFLY_FAILPOINT: `${failpoint}:${stops}` }),
     };
     const child = spawn(process.execPath, ["--import", lateLoads, main, "serve", "--config", host.config], {

@@ -1,14 +1,27 @@
 import { randomInt } from "node:crypto";
-import { join } from "node:path";
+import { cpSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { loadLedger } from "../../src/ledger/thread.ts";
 import { verifyLog } from "../../src/ledger/verify.ts";
 import { newFolder, noon, origin, read, SetClock } from "./fixture.ts";
 import { run, signed, signer, story, vkey } from "./signed-log.ts";
 
 describe("the file of a real ledger", () => {
-  async function written() {
+  let original: { readonly path: string; readonly kept: string };
+  beforeAll(async () => {
+    original = await write();
+  });
+
+  /** A copy for one test to spoil. */
+  function written() {
+    const folder = newFolder();
+    cpSync(dirname(original.path), folder, { recursive: true });
+    return { path: join(folder, "ledger.db"), kept: original.kept };
+  }
+
+  async function write() {
     const path = join(newFolder(), "ledger.db");
     const ledger = await (await loadLedger()).open({ path, key: signer.key, origin, clock: new SetClock() });
     await ledger.begin(run);
@@ -47,7 +60,7 @@ describe("the file of a real ledger", () => {
   }
 
   test("verifies when nobody touched it, and opens", async () => {
-    const { path, kept } = await written();
+    const { path, kept } = written();
     expect((await inspect(path, [kept])).findings).toEqual([]);
     await expect(reopen(path)).resolves.toBeDefined();
   });
@@ -115,7 +128,7 @@ describe("the file of a real ledger", () => {
     ],
     ["its checkpoint deleted", "UPDATE meta SET checkpoint = ''", "checkpoint-invalid", "malformed"],
   ])("with %s does not verify, and does not open", async (_, sql, name, why) => {
-    const { path } = await written();
+    const { path } = written();
     change(path, sql);
     expect((await inspect(path)).findings.map((finding) => finding.name)).toContain(name);
     await expect(reopen(path)).rejects.toMatchObject({
@@ -125,7 +138,7 @@ describe("the file of a real ledger", () => {
   });
 
   test("put back to an older state is only told by a checkpoint that someone else kept", async () => {
-    const { path, kept } = await written();
+    const { path, kept } = written();
     const older = signed((await rawLeaves(path)).slice(0, 20)).checkpoint;
     change(path, `DELETE FROM entry WHERE idx >= 20; UPDATE meta SET checkpoint = '${older}'`);
     expect((await inspect(path)).ok).toBe(true);
@@ -140,7 +153,7 @@ describe("the file of a real ledger", () => {
   }
 
   test("with any one bit of any leaf flipped does not verify", async () => {
-    const { path, kept } = await written();
+    const { path, kept } = original;
     const leaves = await rawLeaves(path);
     for (let tried = 0; tried < 1_000; tried++) {
       const at = randomInt(leaves.length);
@@ -152,7 +165,7 @@ describe("the file of a real ledger", () => {
   });
 
   test("with a changed tree node gives no receipt that would not verify", async () => {
-    const { path } = await written();
+    const { path } = written();
     change(path, "UPDATE node SET hash = zeroblob(32) WHERE level = 2 AND position = 0");
     await using ledger = await (await loadLedger()).open({ path, key: signer.key, origin, clock: new SetClock() });
     await expect(ledger.receipt(5)).rejects.toMatchObject({ code: "ledger-corrupt" });
@@ -160,7 +173,7 @@ describe("the file of a real ledger", () => {
   });
 
   test("with a changed policy text does not give it out", async () => {
-    const { path } = await written();
+    const { path } = written();
     change(path, "INSERT INTO policy VALUES ('00', 'who: everybody')");
     await using ledger = await (await loadLedger()).open({ path, key: signer.key, origin, clock: new SetClock() });
     await expect(ledger.policyText("00")).rejects.toMatchObject({ code: "ledger-corrupt" });

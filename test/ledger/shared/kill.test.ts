@@ -35,8 +35,8 @@ test(`a broker killed ${kills} times while it opens sessions leaves no token spe
     const child = fork(new URL("opener.ts", import.meta.url), [JSON.stringify({ ...parts, pem })], { execArgv: [] });
     const heard: Told[] = [];
     child.on("message", (message) => heard.push(message as Told));
-    await once(child, "message");
-    await sleep(randomInt(30, 150));
+    for (const enough = randomInt(3, 13); heard.length < enough; ) await once(child, "message");
+    await sleep(randomInt(20));
     child.kill("SIGKILL");
     await once(child, "close");
     unconfirmed += (await stored("confirmed_at IS NULL")).size;
@@ -56,7 +56,7 @@ test(`a broker killed ${kills} times while it opens sessions leaves no token spe
       expect(outcome).toBe(end === "free" ? "free" : "token-spent");
     }
   }
-  expect(told).toBeGreaterThan(kills * 10);
+  expect(told).toBeGreaterThanOrEqual(kills * 3);
   // Else the kills were never where they should be.
   expect(unconfirmed).toBeGreaterThan(0);
 });

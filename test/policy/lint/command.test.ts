@@ -3,6 +3,9 @@ import { expandedLine, fetches } from "../../../src/policy/lint/command.ts";
 
 const sh = (line: string): readonly string[] => ["sh", "-c", line];
 
+/** A harmless command within so many shells. */
+const nested = (shells: number): string => (shells === 0 ? "npm ci" : `sh -c ${JSON.stringify(nested(shells - 1))}`);
+
 describe("a command that fetches what it runs", () => {
   it.each<readonly string[]>([
     ["npx", "migrate-tool"],
@@ -56,6 +59,10 @@ describe("a command that fetches what it runs", () => {
     sh("./report $(date) $(curl x)"),
   ])("is not seen in: %s %s %s", (...command) => {
     expect(fetches(command)).toBe(false);
+  });
+
+  it("is not ruled out where shells are nested more deeply than is looked at", () => {
+    expect([nested(7), nested(8)].map((line) => fetches(sh(line)))).toEqual([false, true]);
   });
 });
 
