@@ -22,7 +22,17 @@ export interface Contender {
   readonly run: () => number | Promise<number>;
 }
 
-export type Bench = () => readonly Race[] | Promise<readonly Race[]>;
+/** What is no race by CPU time, and has measured itself. */
+export interface Measured {
+  readonly name: string;
+  readonly boundary: string;
+  readonly figures: Readonly<Record<string, number>>;
+  /** For a person. */
+  readonly lines: readonly string[];
+}
+
+type Benched = readonly (Race | Measured)[];
+export type Bench = () => Benched | Promise<Benched>;
 
 const rounds = 5;
 const names = globSync("bench/*.ts")
@@ -38,7 +48,7 @@ if (wanted !== undefined && !names.includes(wanted)) {
 for (const name of wanted === undefined ? names : [wanted]) {
   const { bench } = (await import(pathToFileURL(`bench/${name}.ts`).href)) as { bench: Bench };
   const results: object[] = [];
-  for (const race of await bench()) results.push({ name: race.name, boundary: race.boundary, ...(await run(race)) });
+  for (const race of await bench()) results.push({ name: race.name, boundary: race.boundary, ...(await resultOf(race)) });
   const about = {
     at: new Date().toISOString(),
     commit: commit(),
@@ -48,6 +58,12 @@ for (const name of wanted === undefined ? names : [wanted]) {
   };
   mkdirSync("bench/results", { recursive: true });
   writeFileSync(`bench/results/bench-${name}.json`, `${JSON.stringify({ bench: name, ...about, rounds, results }, null, 2)}\n`);
+}
+
+async function resultOf(race: Race | Measured): Promise<object> {
+  if ("contenders" in race) return run(race);
+  console.log([`${race.name} (${race.boundary})`, ...race.lines.map((line) => `  ${line}`)].join("\n"));
+  return { figures: race.figures };
 }
 
 /** The median of each contender's rates by CPU time, after one round that only warms up; and ours as a multiple of each. */

@@ -30,6 +30,7 @@ type Options = z.infer<typeof options>;
  */
 export const local: ProviderType<z.infer<typeof config>, Options> = {
   type: "local",
+  proves: ["broker"],
   config,
   create: (_, { authority, clock }: ProviderContext): Provider<Options> => ({
     options,

@@ -9,7 +9,12 @@ const proof = z.object({ room: z.string(), size: z.string(), claim: z.string(), 
 const bench = z.object({
   bench: z.string(),
   commit: z.string(),
-  results: z.array(z.object({ name: z.string(), ratios: z.record(z.string(), z.number()) })),
+  results: z.array(
+    z.union([
+      z.object({ name: z.string(), ratios: z.record(z.string(), z.number()) }),
+      z.object({ name: z.string(), figures: z.record(z.string(), z.number()) }),
+    ]),
+  ),
 });
 
 export function figures(): string {
@@ -25,12 +30,15 @@ function rowsOf(result: unknown): readonly string[] {
       `| \`npm run prove -- ${proved.data.room} --size ${proved.data.size}\` | ${proved.data.held ? "" : "does not hold: "}${proved.data.claim} |`,
     ];
   const { bench: name, results } = bench.parse(result);
-  return results.map(
-    (one) =>
-      `| \`npm run bench -- ${name}\`: ${one.name} | ${Object.entries(one.ratios)
-        .map(([than, ratio]) => `${written(ratio)} times ${than}`)
-        .join("; ")} |`,
-  );
+  return results.map((one) => `| \`npm run bench -- ${name}\`: ${one.name} | ${words(one).join("; ")} |`);
+}
+
+type Result = z.output<typeof bench>["results"][number];
+
+/** A race tells ratios; what measured itself tells each of its figures. */
+function words(one: Result): readonly string[] {
+  if ("ratios" in one) return Object.entries(one.ratios).map(([than, ratio]) => `${written(ratio)} times ${than}`);
+  return Object.entries(one.figures).map(([what, figure]) => `${what}: ${written(figure)}`);
 }
 
 function written(ratio: number): string {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure of what Mayfly needs from the system, by the system's own package manager: quick and silent when nothing is missing.
 #   scripts/setup.sh            what a broker needs
-#   scripts/setup.sh --tests    and what its tests need: PostgreSQL, OpenBao, strace; OPA where Go is there
+#   scripts/setup.sh --tests    and what its tests need: PostgreSQL, OpenBao, sshd, a registry, strace; OPA and Kubernetes where Go is there
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -32,11 +32,16 @@ has curl || need curl
 has openssl || need openssl
 if [ "$tests" = yes ]; then
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need postgresql
-  ls "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/openbao-*/bao >/dev/null 2>&1 ||
-    python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+  for wheel in openbao-*/bao seaweedfs-*/weed moto-*; do
+    ls -d "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/$wheel >/dev/null 2>&1 || pip=yes
+  done
+  [ "${pip-no}" = no ] || python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+  has sshd || need openssh-server
+  has docker-registry || need docker-registry
   has strace || need strace
   has xxd || need xxd
   has setpriv || need util-linux
+  [ -x /usr/bin/python3 ] || need python3
 fi
 
 if [ -n "$packages" ]; then
@@ -54,7 +59,7 @@ if [ -n "$packages" ]; then
     exit 1
   fi
   echo "installing$packages" >&2
-  # A fresh PostgreSQL package would start a server of its own; the tests start theirs.
+  # A fresh package of a server would start it; the tests start their own.
   $become sh -c "export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; ($install) >/dev/null" || {
     echo "apt-get could not install$packages; run this to see why:" >&2
     echo "  sudo sh -c '$install'" >&2
@@ -64,7 +69,7 @@ fi
 
 if [ "$tests" = yes ]; then
   has go || ls "${XDG_CACHE_HOME:-$HOME/.cache}"/mayfly-servers/opa-*/opa >/dev/null 2>&1 ||
-    echo "there is no Go to build OPA with, so its tests are skipped; everything else is there" >&2
+    echo "there is no Go to build OPA and Kubernetes with, so their tests are skipped; everything else is there" >&2
   node="$root/node_modules/.bin/node"
   [ -x "$node" ] || node=node
   "$node" "$root/test/servers/fetch.ts"

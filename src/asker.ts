@@ -73,6 +73,14 @@ export function opens(house: House, identity: Identity, peer: Peer): Opener {
   return { kind: "opens", identity, opening, handle: cgroup === undefined ? undefined : handle };
 }
 
+/** For providers that show the job's own token, in later runs of its session too; kept only where there is one. */
+export function keepToken({ minting }: House, credentials: Credentials, { identity, opening }: Opener): void {
+  if (credentials.kind !== "token") return;
+  const { id: session, scopes, until } = opening;
+  const { token } = credentials;
+  minting.jobTokens.keep({ session, scopes, token, until: Math.min(until, identity.token.expiresAt) });
+}
+
 /** Everything by which containment may reach a session. */
 export function scopesOf(identity: Identity, session: string): readonly string[] {
   const { issuer, workload, job } = identity;

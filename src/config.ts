@@ -104,8 +104,12 @@ export const configSchema = z.strictObject({
     z.string().regex(/^[a-z][a-z0-9-]{0,62}$/),
     z.looseObject({
       type: z.string(),
+      /** Who it is to its upstream; left out, as whom its type usually is. */
+      as: z.enum(["broker", "host", "job"]).optional(),
       /** Where its credentials are used: what `network: [credentials]` of a template stands for. */
       endpoints: z.array(endpoint).max(64).default([]),
+      /** How often it replaces what its upstream stores, where it can; what this broker never replaced is replaced at once. */
+      rotate_every: duration.optional(),
     }),
   ),
   /** A policy in Rego that hears of every grant, and can deny or narrow it. */

@@ -1,4 +1,6 @@
 import type { Code } from "./errors.ts";
+import type { RingName } from "./key-ring.ts";
+import type { RotationAsk, RotationState } from "./lease/rotate.ts";
 import type { LeaseRecord } from "./ledger/ledger.ts";
 import type { Exit, JobStreams } from "./sandbox/sandbox.ts";
 import type { Secret } from "./secret.ts";
@@ -108,10 +110,22 @@ export interface Broker {
   }): Promise<readonly IssuerKeys[]>;
   /** Takes a new key of an issuer before its hold is over. */
   acceptKey(ask: { readonly issuer: string; readonly kid: string; readonly who: string; readonly why: string }): Promise<void>;
+  /** The next signing key of the broker: made and published, or (`sign`) in use from now on. */
+  rotateKey(ask: RotateKey): Promise<{ readonly signing: string; readonly published: readonly string[] }>;
+  /** Has a provider replace what its upstream stores; all that it can where no name is given. */
+  rotate(ask: RotationAsk): Promise<readonly RotationState[]>;
   revokeLease(ask: { readonly lease: string; readonly who: string; readonly why: string }): Promise<LeaseRecord>;
   status(): Promise<BrokerStatus>;
   /** Whom each issuer's tokens must be made for, so that a runner need not be told. */
   audiences(): readonly Audience[];
+}
+
+export interface RotateKey {
+  readonly name: RingName;
+  readonly sign: boolean;
+  readonly leaked: boolean;
+  readonly who: string;
+  readonly why: string;
 }
 
 export interface Audience {
@@ -142,4 +156,5 @@ export interface BrokerStatus {
   readonly ledger: { readonly origin: string; readonly size: number; readonly verifierKey: string };
   readonly leases: { readonly live: number; readonly overdue: number };
   readonly trouble: readonly { readonly code: Code; readonly about: string }[];
+  readonly rotations: readonly RotationState[];
 }

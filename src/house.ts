@@ -1,7 +1,9 @@
 import type { Delivery } from "./delivery/delivery.ts";
 import type { Reached } from "./failpoint.ts";
 import type { Verifier } from "./identity/verify.ts";
+import type { BrokerAuthority } from "./lease/authority.ts";
 import type { Minting } from "./lease/mint.ts";
+import type { Rotator } from "./lease/rotate.ts";
 import type { Sweeper } from "./lease/sweep.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import type { LiveRuns } from "./live.ts";
@@ -24,6 +26,8 @@ export interface House {
   readonly ledger: Ledger;
   readonly minting: Minting;
   readonly sweeper: Sweeper;
+  readonly rotator: Rotator;
+  readonly keys: Pick<BrokerAuthority, "prepareKey" | "turnKey">;
   readonly sandboxes: Sandboxes;
   readonly live: LiveRuns;
   /** How long a session may last at most, whatever its token says. */

@@ -1,6 +1,6 @@
-import { type Asker, dueIn, identify, seen, sessionOf } from "./asker.ts";
+import { type Asker, dueIn, identify, keepToken, seen, sessionOf } from "./asker.ts";
 import type { Client, LeaseOutcome, RunAsk, RunResult } from "./contract.ts";
-import { type Decided, decided, granted, isShortened, mintedFor, networkOf, scopesOfRun } from "./decided.ts";
+import { type Decided, decided, granted, mintedFor, networkOf, scopesOfRun } from "./decided.ts";
 import { type DeliveredFile, type Delivery, filesOf } from "./delivery/delivery.ts";
 import { denied, type Refused } from "./denied.ts";
 import { asBrokerError, BrokerError } from "./errors.ts";
@@ -11,6 +11,7 @@ import { type Issue, mint } from "./lease/mint.ts";
 import type { Intent } from "./lease/provider.ts";
 import type { Event } from "./ledger/entry.ts";
 import type { Begun } from "./ledger/ledger.ts";
+import { lookAfter } from "./lifetimes.ts";
 import { keepFresh, type Proving, provedAfresh } from "./renewal.ts";
 import type { Exit, Sandbox } from "./sandbox/sandbox.ts";
 import type { JobGrant } from "./still-granted.ts";
@@ -135,12 +136,14 @@ export class Job implements AsyncDisposable {
         run: this.#id,
         credential,
         provider,
+        as: this.#house.minting.providers.get(provider)?.as ?? "broker",
         options: grant.credentials[index]?.options,
         optional: grant.credentials[index]?.optional ?? false,
         latestExpiry,
       })),
     });
     this.#standing = { grant, begun, intents, scopes };
+    if (asker.kind === "opens") keepToken(this.#house, this.#ask.credentials, asker);
     return this.#standing;
   }
 
@@ -161,22 +164,10 @@ export class Job implements AsyncDisposable {
   async mint(standing: Standing): Promise<Leases<Delivery>> {
     this.#leases = await mint(this.#house.minting, { ...standing, signal: this.#signal });
     for (const { lease } of this.#leases.missing) this.#house.live.release(this.#id, lease);
-    this.#cutShort(standing.grant, this.#leases);
+    const { grant, scopes, begun } = standing;
+    const of = { run: this.#id, grant, whole: this.#whole(grant), scopes, fence: begun.fence, over: this.#over.signal };
+    lookAfter(this.#house, of, this.#leases);
     return this.#leases;
-  }
-
-  /** What the site left a shorter life than its provider gave is ended by the sweeper when that is over, while the job goes on. */
-  #cutShort(grant: JobGrant, { all }: Leases<Delivery>): void {
-    const { clock, live } = this.#house;
-    for (const { lease, credential: name, ending } of all) {
-      const credential = grant.credentials.find((one) => one.name === name);
-      if (credential === undefined || ending.kind !== "revoke" || !isShortened(this.#whole(grant), credential)) continue;
-      const over = clock.sleep(credential.ttl, this.#over.signal);
-      over.then(
-        () => live.release(this.#id, lease),
-        () => undefined,
-      );
-    }
   }
 
   /** What a template does not deliver is never sent to the sandbox, not even to be masked. */

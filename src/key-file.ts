@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, open, unlink } from "node:fs/promises";
+import { type FileHandle, link, open, rename, unlink, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BrokerError } from "./errors.ts";
+import type { Instant } from "./time.ts";
 
 /**
  * The text of a file that only its owner may read, made by `create` on the first start. Refuses with `config-invalid` a file
@@ -53,6 +54,15 @@ async function write(path: string, text: string): Promise<string> {
   const winner = await readPrivate(path);
   if (winner === undefined) throw unfit(path, "vanished while it was created");
   return winner;
+}
+
+/** A file that holds no secret, written whole or not at all; `at` becomes its time. */
+export async function replaceDurably(path: string, text: string, at: Instant): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  await writeDurably(aside, text);
+  await utimes(aside, at / 1_000, at / 1_000);
+  await rename(aside, path);
+  await syncFolder(dirname(path));
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

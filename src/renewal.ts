@@ -1,4 +1,4 @@
-import { dueIn, forgetTokensAfter } from "./asker.ts";
+import { dueIn, forgetTokensAfter, scopesOf } from "./asker.ts";
 import type { Client, Peer } from "./contract.ts";
 import { denied, type Refused } from "./denied.ts";
 import { asBrokerError, BrokerError, type Code } from "./errors.ts";
@@ -99,6 +99,7 @@ async function endedBy(of: Proving, shown: Shown, error: BrokerError): Promise<B
   if (!blames) return refusal;
   // This run hears why, the others of its session that it has ended.
   stop.abort(refusal);
+  house.minting.jobTokens.end(`session:${session}`);
   house.live.end(new BrokerError("session-ended"), `session:${session}`);
   return refusal;
 }
@@ -127,6 +128,7 @@ async function accept(of: Proving, token: Secret, shown: Shown, signal: AbortSig
     scopes,
     fence,
   });
+  house.minting.jobTokens.keep({ session, scopes: scopesOf(identity, session), token, until: expiresAt });
   // One that renewed this session before shows no more than it did then.
   if (dueIn(house, identity.issuer, provedAt) === 0) throw new BrokerError("token-spent");
   return provedAt;

@@ -16,7 +16,12 @@ import { createVerifier } from "./identity/verify.ts";
 import { KeysOnRecord } from "./keys-on-record.ts";
 import { lastWordSource } from "./last-word.ts";
 import { openAuthority } from "./lease/authority.ts";
+import { Circuits } from "./lease/circuit.ts";
+import { JobTokens } from "./lease/job-tokens.ts";
+import type { LeaseRoom } from "./lease/lease.ts";
 import type { Minting } from "./lease/mint.ts";
+import type { Authority } from "./lease/provider.ts";
+import { Rotator } from "./lease/rotate.ts";
 import { Sweeper } from "./lease/sweep.ts";
 import { loadOrCreateSigningKey } from "./ledger/keys.ts";
 import type { Ledger } from "./ledger/ledger.ts";
@@ -27,7 +32,7 @@ import type { PolicyFiles } from "./policy-files.ts";
 import { PolicyInForce } from "./policy-in-force.ts";
 import { PolicyWatch } from "./policy-watch.ts";
 import { accountOf, become, groupIdOf, socketsOf } from "./privileges.ts";
-import { type Catalogue, configureProviders, roomsOf } from "./rooms.ts";
+import { type Catalogue, configureProviders, type Providers, roomsOf } from "./rooms.ts";
 import { startSandboxd } from "./sandbox/child.ts";
 import { connectSandboxes } from "./sandbox/client.ts";
 import { closeThisProcess } from "./sandbox/closed.ts";
@@ -63,7 +68,7 @@ export async function serve(parts: ServeParts): Promise<void> {
   const { log, stop } = parts;
   await using stack = new AsyncDisposableStack();
   const sockets = socketsOf(parts.config);
-  const [loaded] = await Promise.all([loadLedger(), rehearse()]);
+  const [loaded] = await Promise.all([loadLedger(), rehearse(), loadProviders(parts)]);
   stack.defer(() => loaded.stop());
   const sandboxd = await giveUpRoot(parts, stack);
   closeThisProcess();
@@ -131,7 +136,7 @@ async function openHouse(
   const authority = await openAuthority({ folder: config.state, issuerUrl: config.identity.url, clock, random: randomBytes });
   const shared = shareTokens(await openLedger(parts, loaded), parts);
   const ledger = stack.use(shared.ledger);
-  const providers = configureProviders(config, parts.catalogue, { clock, authority });
+  const providers = await openProviders(parts, authority, stack);
   const live = new LiveRuns();
   const room = { ledger, providers, clock, random: randomBytes, proofs: authority.proofs, patience: config.leases.patience };
   const sweeper = stack.use(startSweeper(parts, room, live));
@@ -158,8 +163,10 @@ async function openHouse(
     policy: () => policy.current,
     lastWord: policy.lastWord,
     ledger,
-    minting: { ...room, protect: (secrets) => log.hiding(secrets) },
+    minting: mintingOf(parts, room, stack),
     sweeper,
+    rotator: stack.use(startRotator(parts, room)),
+    keys: authority,
     sandboxes,
     live,
     longestSession: config.sessions.longest,
@@ -171,6 +178,28 @@ async function openHouse(
   return { house, policy, door: stack.use(await openDoor(parts, house, { policy, watch, sockets, shared })) };
 }
 
+function mintingOf(
+  { clock, log }: ServeParts,
+  room: LeaseRoom & Pick<Minting, "random">,
+  stack: AsyncDisposableStack,
+): Minting {
+  const needed = [...room.providers.values()].some(({ as }) => as === "job");
+  const jobTokens = stack.use(new JobTokens({ clock, needed }));
+  return { ...room, circuits: new Circuits(room), jobTokens, protect: (secrets) => log.hiding(secrets) };
+}
+
+/** Their modules only, while root can read them: configured they are once it is given up, since some start a program then. */
+async function loadProviders({ config, catalogue }: ServeParts): Promise<void> {
+  await Promise.all(Object.values(config.providers).map(({ type }) => catalogue.load(type)));
+}
+
+/** One that is a process of its own ends with the broker. */
+function openProviders(parts: ServeParts, authority: Authority, stack: AsyncDisposableStack): Promise<Providers> {
+  const { config, catalogue, clock, log } = parts;
+  const { signal: ends } = stack.adopt(new AbortController(), (end) => end.abort());
+  return configureProviders(config, catalogue, { clock, authority, lodging: { log, ends } });
+}
+
 async function openLedger({ config, clock, version }: ServeParts, loaded: LoadedLedger): Promise<Ledger> {
   const key = await loadOrCreateSigningKey(join(config.state, "ledger.key"));
   const ledger = await loaded.open({ path: join(config.state, "ledger.db"), key, origin: config.identity.origin, clock });
@@ -178,7 +207,7 @@ async function openLedger({ config, clock, version }: ServeParts, loaded: Loaded
   return ledger;
 }
 
-function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect">, live: LiveRuns): Sweeper {
+function startSweeper({ config, log }: ServeParts, room: LeaseRoom & Pick<Minting, "random">, live: LiveRuns): Sweeper {
   const sweeper = new Sweeper({
     ...room,
     held: (lease) => live.holds(lease),
@@ -189,6 +218,16 @@ function startSweeper({ config, log }: ServeParts, room: Omit<Minting, "protect"
   });
   sweeper.start();
   return sweeper;
+}
+
+function startRotator({ config, log }: ServeParts, room: LeaseRoom): Rotator {
+  const every = Object.entries(config.providers).flatMap(([name, { rotate_every: span }]) =>
+    span === undefined ? [] : [[name, span] as const],
+  );
+  const report = (error: BrokerError, what: string) => log.warn({ error, what }, "a stored secret could not be replaced yet");
+  const rotator = new Rotator({ ...room, every: new Map(every), report });
+  rotator.start();
+  return rotator;
 }
 
 interface Furnishing {

@@ -1,4 +1,4 @@
-import { opens, within } from "./asker.ts";
+import { keepToken, opens, within } from "./asker.ts";
 import { runJob } from "./broker.ts";
 import type { Broker, BrokerStatus, SessionStarted } from "./contract.ts";
 import { denied } from "./denied.ts";
@@ -8,6 +8,7 @@ import type { Identity } from "./identity/identity.ts";
 import { acceptKey, keyTrouble, refreshKeys } from "./issuer-keys.ts";
 import type { LeaseRecord } from "./ledger/ledger.ts";
 import { observe } from "./observe.ts";
+import { rotateKey, rotationTrouble } from "./rotations.ts";
 
 type Ask<Verb extends keyof Broker> = Parameters<Broker[Verb]>[0];
 
@@ -28,6 +29,8 @@ export function createBroker(house: House, about: About): Broker {
     contain: (ask) => contain(house, ask),
     refreshKeys: (ask) => refreshKeys(house, ask),
     acceptKey: (ask) => acceptKey(house, ask),
+    rotateKey: (ask) => rotateKey(house, ask),
+    rotate: (ask) => house.rotator.rotate(ask),
     revokeLease: (ask) => revokeLease(house, ask),
     status: () => status(house, about),
     audiences: () => house.verifier.audiences(),
@@ -39,8 +42,10 @@ async function startSession(house: House, { peer, token }: Ask<"startSession">):
   try {
     identity = await house.verifier.verify(token, AbortSignal.timeout(verifyTime));
     if (await house.ledger.isSpent(identity.token.key)) throw new BrokerError("token-spent");
-    const { opening, handle = unbound() } = opens(house, identity, peer);
-    const { id, until } = await house.ledger.openSession(opening);
+    const opener = opens(house, identity, peer);
+    const { handle = unbound() } = opener;
+    const { id, until } = await house.ledger.openSession(opener.opening);
+    keepToken(house, { kind: "token", token }, opener);
     return { session: id, handle, until, workload: identity.workload, trust: identity.trust };
   } catch (error) {
     throw await denied(house, { peer, identity, denial: undefined }, asBrokerError(error));
@@ -67,6 +72,7 @@ async function endSession(house: House, { peer, handle }: Ask<"endSession">): Pr
   });
   // Durable first: a run that begins in between is refused, and one that began before is ended.
   await house.ledger.append([{ kind: "session-ended", session, why: "asked" }]);
+  house.minting.jobTokens.end(`session:${session}`);
   house.live.end(new BrokerError("session-ended"), `session:${session}`);
 }
 
@@ -81,6 +87,7 @@ async function contain(house: House, ask: Ask<"contain">): Promise<Awaited<Retur
     });
   const fence = await house.ledger.raiseFence(ask);
   if (!ask.closed) return { fence, runsEnded: 0, leasesRevoked: 0 };
+  house.minting.jobTokens.end(ask.scope);
   const runsEnded = house.live.end(new BrokerError("fenced"), ask.scope);
   const leasesRevoked = await house.sweeper.endScope(ask.scope);
   return { fence, runsEnded, leasesRevoked };
@@ -95,10 +102,11 @@ async function revokeLease(house: House, { lease, who, why }: Ask<"revokeLease">
 }
 
 async function status(house: House, { draining, trouble, ...about }: About): Promise<BrokerStatus> {
-  const [sandboxes, ledger, open] = await Promise.all([
+  const [sandboxes, ledger, open, rotations] = await Promise.all([
     house.sandboxes.status(),
     house.ledger.status(),
     house.ledger.openLeases(),
+    house.rotator.states(),
   ]);
   const policy = house.policy();
   const overdue = open.filter(({ attempts }) => attempts > 0);
@@ -109,9 +117,15 @@ async function status(house: House, { draining, trouble, ...about }: About): Pro
     sandboxes: { runtime: sandboxes.runtime, running: sandboxes.running, capacity: sandboxes.capacity },
     ledger: { origin: ledger.origin, size: ledger.size, verifierKey: ledger.verifierKey },
     leases: { live: open.length, overdue: overdue.length },
+    rotations,
     trouble: [
       ...house.verifier.readiness().flatMap(keyTrouble),
       ...trouble(),
+      ...rotationTrouble(rotations),
+      ...house.minting.circuits.open().map(({ provider, failures, since }) => ({
+        code: "provider-unavailable" as const,
+        about: `${provider} is asked only now and then: ${failures} failures in a row since ${new Date(since).toISOString()}`,
+      })),
       ...overdue.map(({ lease, provider }) => ({
         code: "provider-unavailable" as const,
         about: `${lease} of ${provider} could not be ended yet`,

@@ -2,13 +2,15 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { catalogue } from "../providers/catalogue.ts";
 import type { Client, RunAsk } from "../src/contract.ts";
 import { unstoppable } from "../src/failpoint.ts";
 import type { House } from "../src/house.ts";
 import type { Identity } from "../src/identity/identity.ts";
 import type { Job } from "../src/job.ts";
 import { openAuthority } from "../src/lease/authority.ts";
+import { Circuits } from "../src/lease/circuit.ts";
+import { JobTokens } from "../src/lease/job-tokens.ts";
+import { Rotator } from "../src/lease/rotate.ts";
 import { Sweeper } from "../src/lease/sweep.ts";
 import type { Ledger } from "../src/ledger/ledger.ts";
 import { loadLedger } from "../src/ledger/thread.ts";
@@ -18,6 +20,7 @@ import { isolationSchema } from "../src/sandbox/isolation.ts";
 import type { Sandbox } from "../src/sandbox/sandbox.ts";
 import { Secret } from "../src/secret.ts";
 import { systemClock } from "../src/time.ts";
+import { configured } from "./providers/configured.ts";
 
 /*
  * What only a chosen moment shows: the ledger, the keys and the provider are real; the sandbox stands still where no real one
@@ -50,8 +53,7 @@ export async function openJobStage(): Promise<JobStage> {
 async function houseOf(written: Ledger, folder: string): Promise<House> {
   const [clock, random] = [systemClock, randomBytes];
   const authority = await openAuthority({ folder, issuerUrl: "https://broker.test", clock, random });
-  const local = catalogue.get("local")?.configure({}, { clock, authority });
-  if (local === undefined) throw new Error("the catalogue has no local");
+  const local = await configured("local", {}, { authority });
   const log = createLog({ level: "silent", destination: { write: () => true }, clock });
   const room = { ledger: written, providers: new Map([["local", local]]), clock, proofs: authority.proofs, patience: 3_000 };
   const nobody = (): never => {
@@ -77,7 +79,13 @@ async function houseOf(written: Ledger, folder: string): Promise<House> {
     },
     policy: nobody,
     lastWord: undefined,
-    minting: { ...room, random, protect: (secrets) => log.hiding(secrets) },
+    minting: {
+      ...room,
+      random,
+      circuits: new Circuits({ clock, random }),
+      jobTokens: new JobTokens({ clock, needed: true }),
+      protect: (secrets) => log.hiding(secrets),
+    },
     sweeper: new Sweeper({
       ...room,
       held: () => false,
@@ -87,6 +95,8 @@ async function houseOf(written: Ledger, folder: string): Promise<House> {
       settle: 0,
       report: () => undefined,
     }),
+    rotator: new Rotator({ ...room, every: new Map(), report: () => undefined }),
+    keys: authority,
     sandboxes: { open: nobody, lacks: () => [], status: nobody },
   };
 }

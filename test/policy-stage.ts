@@ -84,7 +84,7 @@ async function filesOf(config: Config, folder: string): Promise<PolicyFiles> {
   const owners = [0, process.geteuid?.() ?? 0];
   return {
     folder: { path: config.templates, owners },
-    rooms: roomsOf(config, configureProviders(config, catalogue, { clock, authority: await authority })),
+    rooms: roomsOf(config, await configureProviders(config, catalogue, { clock, authority: await authority })),
     lastWord: lastWordSource(config, owners, clock),
     clock,
   };

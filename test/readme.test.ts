@@ -15,7 +15,7 @@ const manifest = z
 test("every folder and file that the README's tree names is on the disk, and every folder of src is named", () => {
   const tree = /```\n(src\/broker\.ts[\s\S]*?)```/.exec(readme)?.[1] ?? "";
   const named = [
-    ...tree.matchAll(/(?:^|\s{2,})((?:src|providers|proto|deploy|docs|scripts|test|bench)(?:\/[\w.-]+)?)(?=\s)/gm),
+    ...tree.matchAll(/(?:^|\s{2,})((?:src|providers|proto|deploy|docs|examples|scripts|test|bench)(?:\/[\w.-]+)?)(?=\s)/gm),
   ].map(([, path = ""]) => path);
   expect(named.length).toBeGreaterThan(20);
   for (const path of named) expect(existsSync(path), path).toBe(true);

@@ -1,10 +1,9 @@
-import NodeVault from "node-vault";
 import { z } from "zod";
 import { BrokerError } from "../../src/errors.ts";
-import type { Secret } from "../../src/secret.ts";
-import { type Clock, within } from "../../src/time.ts";
+import { type HttpAnswer, jsonOf, NeverSent, timed } from "../../src/lease/http.ts";
+import type { Clock } from "../../src/time.ts";
 import type { VaultConfig } from "./config.ts";
-import { type HttpAnswer, NeverSent, send } from "./http.ts";
+import { hintOf } from "./hints.ts";
 
 /** Vault's answer to everything (facts E.1); what we do not use is not looked at. */
 const envelope = z.object({
@@ -15,19 +14,22 @@ const envelope = z.object({
   data: z.record(z.string(), z.unknown()).nullish(),
   auth: z
     .object({
-      client_token: z.string().min(1),
+      client_token: z.string(),
       accessor: z.string(),
       policies: z.array(z.string()).nullish(),
       lease_duration: z.number().int().nonnegative(),
+      renewable: z.boolean().default(false),
       token_type: z.string(),
+      orphan: z.boolean().default(false),
     })
     .nullish(),
 });
 
-const empty = { request_id: "" };
-
 export type Envelope = z.output<typeof envelope>;
 export type Auth = NonNullable<Envelope["auth"]>;
+
+/** Done, or (202) taken on: with nothing to say. */
+const empty: Envelope = { request_id: "", lease_id: "", lease_duration: 0 };
 
 export interface ClientParts {
   readonly config: VaultConfig;
@@ -38,128 +40,113 @@ export interface ClientParts {
 }
 
 /**
- * One conversation with Vault, for one lease: node-vault keeps a token inside its client, so a shared one would let jobs act as
- * each other. Every method rejects with `provider-refused` or `provider-unavailable` only where Vault certainly did nothing,
- * and with any other error where it may have.
+ * One conversation with Vault, for one lease and as one token. Every method rejects with `provider-refused` or
+ * `provider-unavailable` only where Vault certainly did nothing, and with any other error where it may have.
  */
 export class VaultClient {
   readonly #parts: ClientParts;
-  readonly #vault: NodeVault.client;
+  readonly #token: string | undefined;
   /** What must not be in any error's text, in case Vault repeats it. */
-  readonly #sent: string[] = [];
+  readonly #sent: Set<string>;
 
-  constructor(parts: ClientParts) {
+  constructor(parts: ClientParts, token?: string, sent: ReadonlySet<string> = new Set()) {
     this.#parts = parts;
-    const transport = { defaults: () => (request: unknown) => this.#send(request) };
-    const vault = NodeVault({
-      endpoint: parts.config.address,
-      noCustomHTTPVerbs: true,
-      // With DEBUG=node-vault it prints request bodies.
-      debug: () => undefined,
-      // Its own transport follows redirects with the token, and obeys proxy variables and VAULT_SKIP_VERIFY.
-      "request-promise": transport,
-    });
-    // What is not given it takes from VAULT_TOKEN, VAULT_NAMESPACE and VAULT_PREFIX; overwritten, they are nobody's.
-    this.#vault = Object.assign(vault, { token: "", namespace: parts.config.namespace ?? "", pathPrefix: "" });
+    this.#token = token;
+    this.#sent = new Set(token === undefined ? sent : [...sent, token]);
   }
 
-  /** Logs in with a proof of ours and speaks as that role from then on. Not `jwtLogin`: that one renders its path through a template. */
-  async login(role: string, proof: Secret): Promise<Auth> {
-    const jwt = proof.use((bytes) => bytes.toString("utf8"));
-    this.#sent.push(jwt);
-    const { auth } = await this.write(`auth/${this.#parts.config.login.mount}/login`, { role, jwt });
-    if (auth === null || auth === undefined) throw new Error("the login's answer holds no token");
-    this.#sent.push(auth.client_token);
-    this.#vault.token = auth.client_token;
-    return auth;
+  /** The same conversation as somebody else. */
+  as(token: string): VaultClient {
+    return new VaultClient(this.#parts, token, this.#sent);
+  }
+
+  /** Kept out of every error from now on. */
+  hide(secret: string): void {
+    this.#sent.add(secret);
   }
 
   read(path: string): Promise<Envelope> {
-    return this.#call(() => this.#vault.read(encoded(path)));
+    return this.#ask("GET", encoded(path));
   }
 
   write(path: string, data: Readonly<Record<string, unknown>>): Promise<Envelope> {
-    return this.#call(() => this.#vault.write(encoded(path), data));
+    return this.#ask("POST", encoded(path), JSON.stringify(data));
   }
 
   /** The keys below a path; none where there is no such path. */
   async list(path: string): Promise<readonly string[]> {
-    const found = await this.#call(() => this.#vault.list(encoded(path))).catch(ifAbsent);
+    const found = await this.#ask("GET", `${encoded(path)}?list=true`).catch(ifAbsent);
     return z.array(z.string()).parse(found?.data?.["keys"] ?? []);
   }
 
-  async #call(ask: () => Promise<unknown>): Promise<Envelope> {
-    const answer = envelope.safeParse(await ask().catch((error: unknown) => this.#fail(error)));
-    // zod's own error would name what it read.
-    if (!answer.success) throw new Error("the answer is not one of Vault's");
-    return answer.data;
+  /** The token of an answer that must hold one. */
+  async tokenFrom(path: string, data: Readonly<Record<string, unknown>>): Promise<Auth> {
+    const { auth } = await this.write(path, data);
+    if (auth === null || auth === undefined || auth.client_token === "") throw new Error("vault's answer holds no token");
+    return auth;
   }
 
-  async #send(request: unknown): Promise<{ statusCode: number; body: unknown; request: { path: string } }> {
-    const { uri, method, headers, json } = asked.parse(request);
-    const url = new URL(uri);
-    const { status, body } = await this.#timed((signal) =>
-      send({ url, method, headers, json, authority: this.#parts.authority, signal }),
-    );
-    return { statusCode: status, body: status === 204 ? empty : body, request: { path: url.pathname } };
-  }
-
-  async #timed(work: (signal: AbortSignal) => Promise<HttpAnswer>): Promise<HttpAnswer> {
-    const { clock, config, signal } = this.#parts;
-    const late = new AbortController();
-    const answer = work(AbortSignal.any([signal, late.signal]));
-    const timedOut = (): Promise<HttpAnswer> => {
-      late.abort();
-      return answer;
-    };
-    return within(clock, config.timeout, answer, timedOut);
-  }
-
-  #fail(error: unknown): never {
-    if (error instanceof NeverSent)
+  async #ask(method: string, path: string, body?: string): Promise<Envelope> {
+    const { config, clock, authority, signal } = this.#parts;
+    const url = new URL(`${config.address.replace(/\/+$/, "")}/v1/${path}`);
+    const request = { method, url, headers: this.#headers(body), authority, signal, ...(body === undefined ? {} : { body }) };
+    const answer = await timed({ name: "vault", clock, timeout: config.timeout }, request).catch((error: unknown) => {
+      if (!(error instanceof NeverSent)) throw error;
       throw new BrokerError("provider-unavailable", undefined, { detail: `vault: ${error.message}` });
-    const failure = refusal.safeParse(error);
-    if (!failure.success) throw error;
-    const { statusCode, body } = failure.data.response;
-    throw this.#refused(statusCode, body?.errors ?? []);
+    });
+    return this.#read(answer);
+  }
+
+  /** Nothing of the environment: neither VAULT_TOKEN nor VAULT_NAMESPACE nor a proxy. */
+  #headers(body: string | undefined): Readonly<Record<string, string>> {
+    const { namespace } = this.#parts.config;
+    return {
+      "x-vault-request": "true",
+      ...(this.#token === undefined ? {} : { "x-vault-token": this.#token }),
+      ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    };
+  }
+
+  #read(answer: HttpAnswer): Envelope {
+    const { status } = answer;
+    if (status < 200 || status >= 300) throw this.#refused(status, errorsIn(answer));
+    if (answer.bytes.length === 0 && (status === 202 || status === 204)) return empty;
+    const read = envelope.safeParse(jsonOf(answer));
+    // zod's own error would name what it read.
+    if (!read.success) throw new Error("the answer is not one of Vault's");
+    return read.data;
   }
 
   /** 429 and 503 (sealed, standby) and a standby's redirect did nothing; a 5xx may have (facts E.1). */
   #refused(status: number, errors: readonly string[]): Error {
     const detail = `vault: status ${status}: ${this.#scrubbed(errors.join("; "))}`;
-    if (status === 429 || status === 503 || (status >= 300 && status < 400))
-      return new BrokerError("provider-unavailable", undefined, { detail });
-    if (status >= 400 && status < 500)
-      return new BrokerError("provider-refused", undefined, { detail, cause: new Status(status, errors) });
-    return new Error(detail);
+    if (status < 300 || status >= 500) {
+      if (status !== 503) return new Error(detail);
+    }
+    const hint = hintOf(status, errors);
+    const parts = { detail, cause: new Status(status, errors), ...(hint === undefined ? {} : { hint }) };
+    const down = status < 400 || status === 429 || status === 503;
+    return new BrokerError(down ? "provider-unavailable" : "provider-refused", undefined, parts);
   }
 
   #scrubbed(text: string): string {
-    return this.#sent.reduce((clean, secret) => clean.replaceAll(secret, "[secret]"), text).slice(0, 500);
+    return [...this.#sent].reduce((clean, secret) => clean.replaceAll(secret, "[secret]"), text).slice(0, 500);
   }
 }
 
-/** What node-vault hands its transport. */
-const asked = z.object({
-  uri: z.string(),
-  method: z.string(),
-  headers: z.record(z.string(), z.string()),
-  json: z.unknown().optional(),
-});
+const refusal = z.object({ errors: z.array(z.string()) });
 
-/** What node-vault rejects with when the status is neither 200 nor 204. */
-const refusal = z.object({
-  response: z.object({
-    statusCode: z.number(),
-    body: z
-      .object({ errors: z.array(z.string()).optional() })
-      .nullish()
-      .catch(undefined),
-  }),
-});
+function errorsIn(answer: HttpAnswer): readonly string[] {
+  try {
+    return refusal.safeParse(jsonOf(answer)).data?.errors ?? [];
+  } catch {
+    return [];
+  }
+}
 
-/** Which refusal it was, for those who can tell one from another. */
-export class Status extends Error {
+/** Which refusal it was, for those who can tell one from another. Its words stay hidden: they may repeat what was sent. */
+class Status extends Error {
   override readonly name = "Status";
   readonly status: number;
   readonly #errors: readonly string[];

@@ -1,7 +1,9 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { Broker, BrokerStatus } from "../contract.ts";
 import { BrokerError } from "../errors.ts";
-import type { ControlService } from "./gen/mayfly/v1/control_pb.ts";
+import type { ControlService, RotationSchema } from "./gen/mayfly/v1/control_pb.ts";
 import { leaseMessage } from "./ledger-messages.ts";
 import { limits } from "./limits.ts";
 import type { DoorParts, Reason } from "./server.ts";
@@ -19,6 +21,39 @@ export function controlService({ broker, reload, drain }: DoorParts): ServiceImp
       return { lease: leaseMessage(await broker.revokeLease({ lease, ...reason(asked) })) };
     },
 
+    ...replacing(broker),
+
+    async reload(asked) {
+      const { digest, templates } = await reload(reason(asked));
+      return { policy: { digest, templates: [...templates] } };
+    },
+
+    async drain(asked) {
+      await drain(reason(asked));
+      return {};
+    },
+
+    async getStatus() {
+      const { startedAt, policy, issuers, providers, ledger, trouble, rotations, ...rest } = await broker.status();
+      return {
+        ...rest,
+        startedAt: timestampFromMs(startedAt),
+        policy: { digest: policy.digest, templates: [...policy.templates] },
+        issuers: [...issuers],
+        providers: [...providers],
+        ledger: { ...ledger, size: BigInt(ledger.size) },
+        trouble: [...trouble],
+        rotations: rotations.map(rotationMessage),
+      };
+    },
+  };
+}
+
+type Replacing = Pick<ServiceImpl<typeof ControlService>, "refreshKeys" | "acceptKey" | "rotateKey" | "rotate">;
+
+/** What is about keys and stored secrets: the issuers', the broker's own, and the upstreams'. */
+function replacing(broker: Broker): Replacing {
+  return {
     async refreshKeys({ issuer, ...asked }) {
       const issuers = await broker.refreshKeys({ issuer: issuer === "" ? undefined : issuer, ...reason(asked) });
       return {
@@ -32,28 +67,33 @@ export function controlService({ broker, reload, drain }: DoorParts): ServiceImp
       return {};
     },
 
-    async reload(asked) {
-      const { digest, templates } = await reload(reason(asked));
-      return { policy: { digest, templates: [...templates] } };
+    async rotateKey({ name, sign, leaked, ...asked }) {
+      if (name !== "proofs" && name !== "jobs") throw new BrokerError("usage", "name the key: proofs or jobs");
+      const { signing, published } = await broker.rotateKey({ name, sign, leaked, ...reason(asked) });
+      return { signing, published: [...published] };
     },
 
-    async drain(asked) {
-      await drain(reason(asked));
-      return {};
+    async rotate({ provider, name, ...asked }) {
+      if (provider === "") throw new BrokerError("usage", "name the provider");
+      const rotations = await broker.rotate({ provider, name: name === "" ? undefined : name, ...reason(asked) });
+      return { rotations: rotations.map(rotationMessage) };
     },
+  };
+}
 
-    async getStatus() {
-      const { startedAt, policy, issuers, providers, ledger, trouble, ...rest } = await broker.status();
-      return {
-        ...rest,
-        startedAt: timestampFromMs(startedAt),
-        policy: { digest: policy.digest, templates: [...policy.templates] },
-        issuers: [...issuers],
-        providers: [...providers],
-        ledger: { ...ledger, size: BigInt(ledger.size) },
-        trouble: [...trouble],
-      };
-    },
+function rotationMessage({
+  provider,
+  name,
+  rotatedAt,
+  next,
+  trouble = "",
+}: BrokerStatus["rotations"][number]): MessageInitShape<typeof RotationSchema> {
+  return {
+    provider,
+    name,
+    trouble,
+    ...(rotatedAt === undefined ? {} : { rotatedAt: timestampFromMs(rotatedAt) }),
+    ...(next === undefined ? {} : { next: timestampFromMs(next) }),
   };
 }
 

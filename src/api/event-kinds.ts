@@ -24,6 +24,8 @@ const kinds: Readonly<Record<Event["kind"], true>> = {
   "fence-raised": true,
   operated: true,
   "identity-renewed": true,
+  rotated: true,
+  "rotation-failed": true,
   "issuer-keys": true,
   "audit-read": true,
   "denials-counted": true,

@@ -2,38 +2,46 @@ import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } fr
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Argument, Command } from "commander";
-import { calculateJwkThumbprint, exportJWK, type JWK } from "jose";
 import type { Config } from "../config.ts";
 import { BrokerError } from "../errors.ts";
 import { noteSigner, verifierKey } from "../ledger/note.ts";
 import type { Io } from "./io.ts";
 import { acceptCommand, refreshCommand } from "./issuer-keys.ts";
 import { print, printJson } from "./output.ts";
+import { issuerKeys, jwksCommand, publishCommand, rotateKeyCommand } from "./signing-keys.ts";
 import { configFlag, configFrom, type TemplateFlags } from "./templates.ts";
 
 const showExamples = `
 Examples:
   $ mayfly keys show ledger > ledger.vkey       # pin it where the broker cannot change it
   $ mayfly keys show authority > mayfly-ca.pem  # for servers that take jobs' client certificates
+  $ mayfly keys show ssh > mayfly-ssh-ca.pub    # for the file that sshd's TrustedUserCAKeys names
   $ mayfly keys show proofs > jwks.json         # for Vault's jwt auth or a cloud's federation
   $ mayfly keys show --json`;
 
 const examples = `${showExamples}
+  $ mayfly keys publish /srv/www                # what AWS and Entra ID read of the broker
+  $ mayfly keys rotate proofs --why "yearly"
   $ mayfly keys refresh gitlab --why "their signing key leaked and was withdrawn"
   $ mayfly keys accept github 3F8A1B --why "announced by GitHub on its status page"`;
 
 /** Where `serve` keeps its keys, below the state folder. */
-const keyFiles = { ledger: "ledger.key", proofs: "proofs.key", jobs: "jobs.key", authority: "ca.pem" } as const;
+const keyFiles = { ledger: "ledger.key", authority: "ca.pem", ssh: "ssh.key" } as const;
 
-const names = ["ledger", "authority", "proofs", "jobs"] as const;
+const names = ["ledger", "authority", "ssh", "proofs", "jobs"] as const;
 type Name = (typeof names)[number];
 
 export function keysCommand(io: Io): Command {
   return new Command("keys")
     .summary("the broker's public keys, and those of its issuers")
-    .description("Shows the broker's own public keys, and looks after those that identity tokens are verified with.")
+    .description(
+      "Shows and changes the keys that the broker signs with, and looks after those that identity tokens are verified with.",
+    )
     .addHelpText("after", examples)
     .addCommand(showCommand(io))
+    .addCommand(jwksCommand(io))
+    .addCommand(publishCommand(io))
+    .addCommand(rotateKeyCommand(io))
     .addCommand(refreshCommand(io))
     .addCommand(acceptCommand(io));
 }
@@ -52,26 +60,29 @@ function showCommand(io: Io): Command {
 
 async function show(io: Io, name: Name | undefined, flags: TemplateFlags & { readonly json?: boolean }): Promise<void> {
   const config = configFrom(io, flags);
-  if (name === undefined || flags.json === true) return printJson(io, await everything(config));
+  if (name === undefined || flags.json === true) return printJson(io, await everything(io, config));
   switch (name) {
     case "ledger":
       return print(io, await ledgerKey(config));
     case "authority":
       return print(io, ...(await certificate(config)).split("\n"));
+    case "ssh":
+      return print(io, await sshAuthority(config));
     case "proofs":
     case "jobs":
-      return printJson(io, (await issuer(config, name)).jwks);
+      return printJson(io, (await issuerKeys(io, config, name)).jwks);
   }
 }
 
-async function everything(config: Config): Promise<object> {
-  const [ledger, authority, proofs, jobs] = await Promise.all([
+async function everything(io: Io, config: Config): Promise<object> {
+  const [ledger, authority, ssh, proofs, jobs] = await Promise.all([
     ledgerKey(config),
     certificate(config),
-    issuer(config, "proofs"),
-    issuer(config, "jobs"),
+    sshAuthority(config),
+    issuerKeys(io, config, "proofs"),
+    issuerKeys(io, config, "jobs"),
   ]);
-  return { ledger, authority, proofs, jobs };
+  return { ledger, authority, ssh, proofs, jobs };
 }
 
 async function ledgerKey(config: Config): Promise<string> {
@@ -84,25 +95,15 @@ async function certificate(config: Config): Promise<string> {
   return new X509Certificate(pem).toString().trimEnd();
 }
 
-interface IssuerKeys {
-  readonly issuer: string;
-  readonly pem: string;
-  readonly jwks: { readonly keys: readonly JWK[] };
-}
-
-async function issuer(config: Config, name: "proofs" | "jobs"): Promise<IssuerKeys> {
-  const key = createPublicKey(await privateKey(config, name));
-  const jwk = await exportJWK(key);
-  const alg = name === "proofs" ? "RS256" : "ES256";
-  return {
-    issuer: name === "proofs" ? config.identity.url : `${config.identity.url}/jobs`,
-    pem: key.export({ type: "spki", format: "pem" }).toString(),
-    jwks: { keys: [{ ...jwk, kid: await calculateJwkThumbprint(jwk), alg, use: "sig" }] },
-  };
+/** RFC 8709 section 4: the name of its kind, and 32 bytes. */
+async function sshAuthority(config: Config): Promise<string> {
+  const { x = "" } = createPublicKey(await privateKey(config, "ssh")).export({ format: "jwk" });
+  const blob = Buffer.concat([Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20"), Buffer.from(x, "base64url")]);
+  return `ssh-ed25519 ${blob.toString("base64")} mayfly`;
 }
 
 /** No cause is kept: OpenSSL's complaints may quote what they read. */
-async function privateKey(config: Config, name: Name): Promise<KeyObject> {
+async function privateKey(config: Config, name: keyof typeof keyFiles): Promise<KeyObject> {
   const pem = await keyFile(config, name);
   try {
     return createPrivateKey(pem);
@@ -111,7 +112,7 @@ async function privateKey(config: Config, name: Name): Promise<KeyObject> {
   }
 }
 
-async function keyFile(config: Config, name: Name): Promise<string> {
+async function keyFile(config: Config, name: keyof typeof keyFiles): Promise<string> {
   return readFile(pathOf(config, name), "utf8").catch((cause: unknown) => {
     throw new BrokerError("config-invalid", `${pathOf(config, name)} cannot be read`, {
       hint: "keys are made when the broker first starts, and read by root or its user",
@@ -120,10 +121,10 @@ async function keyFile(config: Config, name: Name): Promise<string> {
   });
 }
 
-function pathOf({ state }: Config, name: Name): string {
+function pathOf({ state }: Config, name: keyof typeof keyFiles): string {
   return join(state, keyFiles[name]);
 }
 
-function unfit(config: Config, name: Name): BrokerError {
+function unfit(config: Config, name: keyof typeof keyFiles): BrokerError {
   return new BrokerError("config-invalid", `${pathOf(config, name)} does not hold what it should`);
 }

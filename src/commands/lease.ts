@@ -1,12 +1,14 @@
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Command, Option } from "commander";
 import { AuditService, ListLeasesResponseSchema } from "../api/gen/mayfly/v1/audit_pb.ts";
 import { ControlService, RevokeLeaseResponseSchema } from "../api/gen/mayfly/v1/control_pb.ts";
-import { type Lease, LeaseState } from "../api/gen/mayfly/v1/lease_pb.ts";
+import { Ending, type Lease, LeaseState } from "../api/gen/mayfly/v1/lease_pb.ts";
+import type { Instant } from "../time.ts";
 import { count } from "./count.ts";
 import type { Io } from "./io.ts";
 import { print, table } from "./output.ts";
 import { jsonFlag, printMessage, reach, socketFlag } from "./reach.ts";
+import { spanText } from "./span-text.ts";
 import { type Asked, reason, whoFlag, whyFlag } from "./who.ts";
 
 interface ListFlags {
@@ -47,7 +49,9 @@ export function leaseCommand(io: Io): Command {
 
 function listCommand(io: Io): Command {
   return new Command("list")
-    .description("Lists leases, newest first.")
+    .description(
+      "Lists leases, newest first. ENDS says how one can end: `revocable` at any time, only when it `expires`, or `never` (a stored value: rotate it). LEFT is how long it can live at most. PROOF is as whom its provider went upstream; as `job`, the job's own token opens the same there without this broker.",
+    )
     .addOption(
       new Option("--state <state>", "only those in this state")
         .choices(["live", "all", ...Object.keys(states)])
@@ -79,7 +83,14 @@ async function list(io: Io, flags: ListFlags): Promise<void> {
   const wanted = state === "live" ? { live: true } : state === "all" ? {} : { state: states[state] };
   const answer = await client.call.listLeases({ ...wanted, workload, limit });
   if (flags.json === true) printMessage(io, ListLeasesResponseSchema, answer);
-  else print(io, ...table(["LEASE", "STATE", "CREDENTIAL", "PROVIDER", "WORKLOAD", "EXPIRES"], answer.leases.map(row)));
+  else
+    print(
+      io,
+      ...table(
+        head,
+        answer.leases.map((lease) => row(lease, io.clock.now())),
+      ),
+    );
 }
 
 async function revoke(
@@ -93,9 +104,30 @@ async function revoke(
   else print(io, `${lease} ${stateName(answer.lease?.state)}`);
 }
 
-function row(lease: Lease): readonly string[] {
-  const expires = lease.expiresAt === undefined ? "-" : timestampDate(lease.expiresAt).toISOString();
-  return [lease.lease, stateName(lease.state), lease.credential, lease.provider, lease.workload, expires];
+const head = ["LEASE", "STATE", "CREDENTIAL", "PROVIDER", "PROOF", "WORKLOAD", "ENDS", "LEFT"];
+
+function row(lease: Lease, now: Instant): readonly string[] {
+  const { credential, provider, as, workload } = lease;
+  return [lease.lease, stateName(lease.state), credential, provider, as, workload, endsText(lease), leftText(lease, now)];
+}
+
+const endings: Readonly<Partial<Record<Ending, string>>> = {
+  [Ending.REVOKE]: "revocable",
+  [Ending.EXPIRES]: "expires",
+  [Ending.STATIC]: "never",
+};
+
+/** Unknown where its provider has not answered yet, or its answer was lost. */
+function endsText({ state, ending }: Lease): string {
+  return state === LeaseState.FAILED ? "-" : (endings[ending] ?? "unknown");
+}
+
+const live: ReadonlySet<LeaseState> = new Set([LeaseState.INTENT, LeaseState.ISSUED, LeaseState.UNKNOWN, LeaseState.DELIVERED]);
+
+function leftText({ state, ending, expiresAt, latestExpiry }: Lease, now: Instant): string {
+  if (!live.has(state)) return "-";
+  const until = ending === Ending.STATIC ? undefined : (expiresAt ?? latestExpiry);
+  return until === undefined ? "for ever" : spanText(Math.max(0, timestampMs(until) - now));
 }
 
 function stateName(state: LeaseState | undefined): string {

@@ -62,6 +62,7 @@ function verbsOf(io: Io, types: LoadCatalogue): Readonly<Record<string, LoadVerb
     suggest: async () => (await import("./suggest.ts")).suggestCommand(io, types),
     schema: async () => (await import("./schema.ts")).schemaCommand(io, types),
     keys: async () => (await import("./keys.ts")).keysCommand(io),
+    rotate: async () => (await import("./rotate.ts")).rotateCommand(io),
     reload: async () => (await import("./reload.ts")).reloadCommand(io),
     drain: async () => (await import("./drain.ts")).drainCommand(io),
   };

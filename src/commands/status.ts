@@ -9,6 +9,7 @@ import {
 import type { Io } from "./io.ts";
 import { print } from "./output.ts";
 import { jsonFlag, printMessage, reach, socketFlag } from "./reach.ts";
+import { rotationLines } from "./rotation-lines.ts";
 
 interface StatusFlags {
   readonly full?: boolean;
@@ -46,7 +47,7 @@ async function full(io: Io, flags: StatusFlags): Promise<void> {
   using client = reach(io, ControlService, "control", flags);
   const status = await client.call.getStatus({});
   if (flags.json === true) printMessage(io, ControlServiceGetStatusResponseSchema, status);
-  else print(io, ...lines(status));
+  else print(io, ...lines(status), ...rotationLines(io, status.rotations));
 }
 
 function lines(status: ControlServiceGetStatusResponse): readonly string[] {

@@ -42,14 +42,21 @@ export async function readTemplates(
 
 /** The words that templates may use by this mayfly.yaml, and the day on which they are looked at. */
 export async function roomsFrom(io: Io, types: LoadCatalogue, config: Config): Promise<Rooms<Delivery, Isolation>> {
-  const providers = configureProviders(config, await types(), { clock: io.clock, authority: noAuthority });
+  const providers = await configureProviders(config, await types(), { clock: io.clock, authority: noAuthority });
   return { ...roomsOf(config, providers), now: io.clock.now() };
 }
 
 /** Reading templates signs nothing, so no key is opened for it. */
-const noAuthority: ProviderContext["authority"] = {
+export const noAuthority: ProviderContext["authority"] = {
   signJwt: () => Promise.reject(unasked()),
   issueCertificate: () => Promise.reject(unasked()),
+  issueSshCertificate: () => Promise.reject(unasked()),
+  seal: () => {
+    throw unasked();
+  },
+  unseal: () => {
+    throw unasked();
+  },
 };
 
 function unasked(): BrokerError {

@@ -8,7 +8,11 @@ import { become } from "../privileges.ts";
  * module is loaded before the change, since the new user may be unable to read the folder that they are in.
  */
 const [uid = "", gid = "", groups = "", ...args] = process.argv.slice(2);
-const parts = { version: "demo", types: () => Promise.resolve(new Map()), processes: {} };
+const parts = {
+  version: "demo",
+  types: () => Promise.resolve({ types: [], load: () => Promise.resolve(undefined) }),
+  processes: {},
+};
 const run = await loadProgram(processIo(), args, parts);
 become({ uid: Number(uid), gid: Number(gid) }, groups.split(",").map(Number));
 await run();

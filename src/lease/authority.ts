@@ -1,12 +1,15 @@
 import { join } from "node:path";
 import type { JWK } from "jose";
+import type { RingName } from "../key-ring.ts";
 import type { Clock, Duration } from "../time.ts";
 import { openCertificateAuthority } from "./certificates.ts";
 import type { Authority, Intent, Proof } from "./provider.ts";
-import { openSigner, type Signer } from "./signer.ts";
+import { openSeal } from "./seal.ts";
+import { type Rotated, Signer } from "./signer.ts";
+import { openSshAuthority } from "./ssh-certificates.ts";
 
 export interface AuthorityOpening {
-  /** Holds the three key files; readable by the broker's user alone. */
+  /** Holds the key files; readable by the broker's user alone. */
   readonly folder: string;
   /** `iss` of the broker's proofs: an https URL without a trailing slash. */
   readonly issuerUrl: string;
@@ -18,6 +21,10 @@ export interface AuthorityOpening {
 export interface BrokerAuthority extends Authority {
   readonly proofs: Proofs;
   publicKeys(): PublicKeys;
+  /** Makes the next key of an issuer, which is published and does not sign yet. */
+  prepareKey(name: RingName): Promise<Rotated>;
+  /** The next key signs from now on; one that leaked is no longer published. Throws `usage` where none was prepared. */
+  turnKey(name: RingName, leaked: boolean): Promise<Rotated>;
 }
 
 /** What others need to trust the broker. Nothing in it is secret. */
@@ -28,10 +35,13 @@ export interface PublicKeys {
   readonly jobs: IssuerKeys;
   /** PEM: for servers that take a job's client certificate. */
   readonly authority: string;
+  /** One line: for sshd's `TrustedUserCAKeys`. */
+  readonly ssh: string;
 }
 
 export interface IssuerKeys {
   readonly issuer: string;
+  /** All that are published, one after the other; the one that signs comes first. */
   readonly pem: string;
   readonly jwks: { readonly keys: readonly JWK[] };
 }
@@ -42,6 +52,8 @@ export interface Proofs {
   mint(intent: Intent): Proof;
   /** `purpose: end`: the revoke-only identity, which works without any job. */
   end(lease: string): Proof;
+  /** `purpose: rotate`: to replace what an upstream stores, which neither of the others may. */
+  rotate(what: string): Proof;
 }
 
 /** Long enough for one login with a slow network and a skewed clock; the most that a stolen proof is worth. */
@@ -49,6 +61,7 @@ const proofLife: Duration = 120_000;
 
 /** Who the broker is to an upstream when it speaks for itself. */
 const sweeperSubject = "mayfly:sweeper";
+const rotatorSubject = "mayfly:rotator";
 
 /**
  * Opens the broker's keys, making those that are missing. Refuses with `config-invalid` a file that others can read.
@@ -58,30 +71,39 @@ const sweeperSubject = "mayfly:sweeper";
  * expects could log in there as the broker.
  */
 export async function openAuthority({ folder, issuerUrl, clock, random }: AuthorityOpening): Promise<BrokerAuthority> {
-  const [proofs, jobs, certificates] = await Promise.all([
-    openSigner({ path: join(folder, "proofs.key"), issuer: issuerUrl, algorithm: "RS256", clock, random }),
-    openSigner({ path: join(folder, "jobs.key"), issuer: `${issuerUrl}/jobs`, algorithm: "ES256", clock, random }),
+  const [proofs, jobs, certificates, ssh, seal] = await Promise.all([
+    Signer.open({ folder, ring: "proofs", issuer: issuerUrl, clock, random }),
+    Signer.open({ folder, ring: "jobs", issuer: `${issuerUrl}/jobs`, clock, random }),
     openCertificateAuthority(join(folder, "ca.pem"), clock, random),
+    openSshAuthority(join(folder, "ssh.key"), clock, random),
+    openSeal(join(folder, "seal.key"), random),
   ]);
+  const signers = { proofs, jobs };
   return {
     signJwt: (claims, expiresAt) => jobs.sign(claims, expiresAt),
     issueCertificate: (request) => certificates.issue(request),
+    issueSshCertificate: (request) => ssh.issue(request),
+    seal: (secret) => seal.seal(secret),
+    unseal: (sealed) => seal.unseal(sealed),
     proofs: proofsOf(proofs, clock),
-    publicKeys: () => ({ proofs: keysOf(proofs), jobs: keysOf(jobs), authority: certificates.certificate }),
+    publicKeys: () => ({ proofs: keysOf(proofs), jobs: keysOf(jobs), authority: certificates.certificate, ssh: ssh.publicKey }),
+    prepareKey: (name) => signers[name].prepare(),
+    turnKey: (name, leaked) => signers[name].turn(leaked),
   };
 }
 
 function proofsOf(signer: Signer, clock: Clock): Proofs {
   const proof = (sub: string, claims: Readonly<Record<string, string>>): Proof => ({
-    token: (aud) => signer.sign({ ...claims, sub, aud }, clock.now() + proofLife),
+    token: (aud, extra = {}) => signer.sign({ ...extra, ...claims, sub, aud }, clock.now() + proofLife),
   });
   return {
     mint: ({ lease, workload, template, session }) => proof(workload, { purpose: "mint", lease, workload, template, session }),
     // Not `lease`: what looks for a lease by that name must not find the one who looks.
+    rotate: (what) => proof(rotatorSubject, { purpose: "rotate", rotates: what }),
     end: (lease) => proof(sweeperSubject, { purpose: "end", ends: lease }),
   };
 }
 
-function keysOf({ issuer, publicKey: { pem, jwk } }: Signer): IssuerKeys {
-  return { issuer, pem, jwks: { keys: [jwk] } };
+function keysOf({ issuer, published }: Signer): IssuerKeys {
+  return { issuer, pem: published.map(({ pem }) => pem).join(""), jwks: { keys: published.map(({ jwk }) => jwk) } };
 }

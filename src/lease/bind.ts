@@ -1,13 +1,19 @@
-import type { z } from "zod";
+import { ZodError, type z } from "zod";
 import { BrokerError } from "../errors.ts";
 import { type Filled, fill } from "../policy/slots.ts";
-import type { Provider, ProviderContext, ProviderType, Revocation } from "./provider.ts";
+import type { ProofKind, Provider, ProviderContext, ProviderType, Revocation } from "./provider.ts";
+
+/** One entry of mayfly.yaml, and as whom it proves itself upstream. */
+export interface Configured extends Provider<unknown> {
+  readonly as: ProofKind;
+}
 
 /** A provider type with its own types closed over: what `providers/catalogue.ts` lists and mayfly.yaml chooses from. */
 export interface BoundType {
   readonly type: string;
+  readonly proves: ProviderType<unknown, unknown>["proves"];
   /** One entry of mayfly.yaml's `providers`, without its `type`. Throws `config-invalid`, naming the keys that are wrong. */
-  configure(config: unknown, context: ProviderContext): Provider<unknown>;
+  configure(config: unknown, context: ProviderContext): Configured;
 }
 
 /**
@@ -17,11 +23,12 @@ export interface BoundType {
 export function bind<Config, Options>(type: ProviderType<Config, Options>): BoundType {
   return {
     type: type.type,
+    proves: type.proves,
     configure(config, context) {
       const parsed = type.config.safeParse(config);
       if (!parsed.success)
         throw new BrokerError("config-invalid", `a provider of type ${type.type} does not load: ${problems(parsed.error)}`);
-      return erase(type.create(parsed.data, context));
+      return { ...erase(type.create(parsed.data, context)), as: context.as };
     },
   };
 }
@@ -33,18 +40,31 @@ function erase<Options>(provider: Provider<Options>): Provider<unknown> {
     options: provider.options,
     gives: (options) => provider.gives(accept(options)),
     ends: (options) => provider.ends(accept(options)),
-    mint: (request) => provider.mint({ ...request, options: accept(request.options) }),
+    mint: async (request) => provider.mint({ ...request, options: refusing(accept, request.options) }),
+    ...(provider.rotation === undefined ? {} : { rotation: provider.rotation }),
     revocation: revocation === "none" ? "none" : eraseRevocation(revocation, accept),
   };
+}
+
+/** What claims filled may be too long for a limit that the template's own text keeps: then nobody upstream was asked. */
+function refusing<T>(accept: (options: unknown) => T, options: unknown): T {
+  try {
+    return accept(options);
+  } catch (error) {
+    if (!(error instanceof ZodError)) throw error;
+    throw new BrokerError("provider-refused", `filled with its claims, the template does not fit: ${problems(error)}`);
+  }
 }
 
 function eraseRevocation<Options>(
   revocation: Revocation<Options>,
   accept: (options: unknown) => Filled<Options>,
 ): Revocation<unknown> {
+  const { renew } = revocation;
   return {
     revoke: (handle, request) => revocation.revoke(handle, request),
     recover: (intent, options, request) => revocation.recover(intent, accept(options), request),
+    ...(renew === undefined ? {} : { renew: (handle, request) => renew.call(revocation, handle, request) }),
   };
 }
 

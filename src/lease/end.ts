@@ -25,7 +25,7 @@ export function holdLeases<Delivery>(
   const all = held.map(({ lease }) => lease);
   let ending: Promise<readonly LeaseEnd[]> | undefined;
   const end = (span: Duration): Promise<readonly LeaseEnd[]> => {
-    ending ??= endLeases(room, held, span);
+    ending ??= endHeld(room, held, span);
     return ending;
   };
   return {
@@ -36,7 +36,8 @@ export function holdLeases<Delivery>(
   };
 }
 
-async function endLeases(room: LeaseRoom, held: readonly Held<unknown>[], span: Duration): Promise<readonly LeaseEnd[]> {
+/** Wipes our copies and ends them side by side, within the span and the time to record it. */
+export async function endHeld(room: LeaseRoom, held: readonly Held<unknown>[], span: Duration): Promise<readonly LeaseEnd[]> {
   return Promise.all(
     held.map(async ({ lease, hidden }) => {
       for (const secret of secretsOf(lease.material)) secret.wipe();

@@ -3,13 +3,18 @@ import type { Material } from "../material.ts";
 import type { Secret } from "../secret.ts";
 import type { Clock, Duration, Instant } from "../time.ts";
 import type { Proofs } from "./authority.ts";
-import type { Ending, Provider } from "./provider.ts";
+import type { Ending, ProofKind, Provider } from "./provider.ts";
+
+/** A provider, and as whom it proves itself upstream: as the broker where nothing else is said. */
+export interface RoomProvider extends Provider<unknown> {
+  readonly as?: ProofKind;
+}
 
 /** What bringing a lease into being, ending it and looking after it have in common. */
 export interface LeaseRoom {
   readonly ledger: Ledger;
   /** By their names in mayfly.yaml. */
-  readonly providers: ReadonlyMap<string, Provider<unknown>>;
+  readonly providers: ReadonlyMap<string, RoomProvider>;
   readonly proofs: Proofs;
   readonly clock: Clock;
   /** The longest that one call of a provider is waited for. */

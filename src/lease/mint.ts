@@ -4,16 +4,20 @@ import type { Grant, GrantedCredential } from "../policy/grant.ts";
 import type { Secret } from "../secret.ts";
 import type { Duration } from "../time.ts";
 import { bounded } from "./bounded.ts";
-import { type Held, holdLeases } from "./end.ts";
+import type { Circuits } from "./circuit.ts";
+import { endHeld, type Held, holdLeases } from "./end.ts";
 import { asFailure } from "./failure.ts";
-import { expiryOf, type Lease, type LeaseRoom, type Leases } from "./lease.ts";
-import type { Intent, Minted, Provider } from "./provider.ts";
+import type { JobTokens } from "./job-tokens.ts";
+import { expiryOf, type Lease, type LeaseRoom, type Leases, type RoomProvider } from "./lease.ts";
+import type { Intent, Minted, Proof } from "./provider.ts";
 import { whileDown } from "./wait.ts";
 
 export interface Minting extends LeaseRoom {
   readonly random: (bytes: number) => Buffer;
   /** Hides secrets in the broker's own log, before anything else is done with them, until the returned object is disposed. */
   readonly protect: (secrets: readonly Secret[]) => Disposable;
+  readonly circuits: Circuits;
+  readonly jobTokens: JobTokens;
 }
 
 export interface MintAsk<Delivery> {
@@ -36,18 +40,37 @@ export interface Issue<Delivery> extends Leases<Delivery> {
 
 /**
  * Mints the credentials of one grant side by side, and records of each how it went: `issued`, `failed` where certainly nothing came into
- * being, else `unknown`. All or none, but for the optional ones whose provider is down or whose answer was lost: when any other fails, all are
- * ended, and the first one's error is thrown.
+ * being, else `unknown`. All or none, but for the optional ones whose provider is down or whose answer was lost: when any other fails, those
+ * that were minted are ended at once, nobody is asked again, what is still being answered is ended when it comes, and the first one's error
+ * is thrown once all have ended.
  */
 export async function mint<Delivery>(minting: Minting, ask: MintAsk<Delivery>): Promise<Issue<Delivery>> {
-  const results = await Promise.all(ask.intents.map((intent) => mintOne(minting, ask, intent)));
+  const set = new AbortController();
+  const undone: Promise<unknown>[] = [];
+  const results = await Promise.all(
+    ask.intents.map(async (intent) => {
+      const result = await mintOne(minting, { ...ask, failed: set.signal }, intent);
+      const { held, error, isMissing } = result;
+      if (held !== undefined) onceAborted(set.signal, () => undone.push(endHeld(minting, [held], undoTime)));
+      if (error !== undefined && isMissing !== true) set.abort(error);
+      return result;
+    }),
+  );
+  await Promise.all(undone);
+  set.signal.throwIfAborted();
   const held = results.flatMap((result) => result.held ?? []);
-  const leases = holdLeases(minting, held, undoTime);
-  const failure = results.find(({ error, isMissing }) => error !== undefined && isMissing !== true)?.error;
-  if (failure === undefined)
-    return { ...leases, missing: ask.intents.filter((_, index) => results[index]?.isMissing === true) };
-  await leases.end(undoTime);
-  throw failure;
+  const missing = ask.intents.filter((_, index) => results[index]?.isMissing === true);
+  return { ...holdLeases(minting, held, undoTime), missing };
+}
+
+function onceAborted(signal: AbortSignal, act: () => void): void {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
+}
+
+/** One of a set: `failed` is aborted when another of them could not be minted. */
+interface OneOf<Delivery> extends MintAsk<Delivery> {
+  readonly failed: AbortSignal;
 }
 
 function credentialOf<Delivery>({ grant }: MintAsk<Delivery>, intent: Intent): GrantedCredential<Delivery> {
@@ -66,17 +89,18 @@ interface Result<Delivery> {
   readonly isMissing?: boolean;
 }
 
-async function mintOne<Delivery>(minting: Minting, of: MintAsk<Delivery>, intent: Intent): Promise<Result<Delivery>> {
-  const credential = credentialOf(of, intent);
+async function mintOne<Delivery>(minting: Minting, of: OneOf<Delivery>, intent: Intent): Promise<Result<Delivery>> {
   const { signal } = of;
   // Cancelled before anybody was asked: certainly nothing came into being.
   if (signal.aborted) return { error: await recordFailure(minting, intent, new BrokerError("provider-unavailable"), signal) };
+  const credential = credentialOf(of, intent);
   try {
     const provider = providerOf(minting, intent);
-    const asked = { intent, options: credential.options };
-    const { minted, hidden } = await whileDown(minting, { wait: credential.wait, signal }, () =>
-      ask(minting, provider, asked, signal),
-    );
+    const patient = { wait: credential.wait, signal: AbortSignal.any([signal, of.failed]) };
+    const { minted, hidden } = await whileDown(minting, patient, (span) => {
+      const asked = { intent, options: credential.options, proof: proofFor(minting, provider, intent) };
+      return guarded(minting, intent, signal, () => ask({ ...minting, patience: span }, provider, asked, signal));
+    });
     const lease = {
       ...minted,
       lease: intent.lease,
@@ -94,27 +118,55 @@ async function mintOne<Delivery>(minting: Minting, of: MintAsk<Delivery>, intent
   }
 }
 
-function providerOf({ providers }: Minting, { provider }: Intent): Provider<unknown> {
+/** Behind the provider's circuit, which hears how it went. */
+async function guarded<T>(
+  { circuits }: Minting,
+  { provider, template, credential }: Intent,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const leave = circuits.of(provider).enter(`${template} ${credential}`);
+  try {
+    const answer = await work();
+    leave("answered");
+    return answer;
+  } catch (error) {
+    leave(signal.aborted ? "left" : isAnswer(error) ? "answered" : "failed");
+    throw error;
+  }
+}
+
+/** A refusal or a broken promise is an answer; an upstream that is down, late or not understood gave none. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof BrokerError && !["provider-unavailable", "timeout", "internal"].includes(error.code);
+}
+
+function providerOf({ providers }: Minting, { provider }: Intent): RoomProvider {
   const found = providers.get(provider);
   if (found === undefined) throw new BrokerError("provider-unknown", `no provider is called ${provider}`);
   return found;
 }
 
+/** Throws `provider-refused` where it is the job's own token that is to be shown, and there is none. */
+function proofFor({ proofs, jobTokens }: Minting, { as }: RoomProvider, intent: Intent): Proof {
+  return as === "job" ? jobTokens.proof(intent.session) : proofs.mint(intent);
+}
+
 interface Asked {
   readonly intent: Intent;
   readonly options: unknown;
+  readonly proof: Proof;
 }
 
 /** The secrets are hidden in our own log before anything else is done with them. */
 async function ask(
   minting: Minting,
-  provider: Provider<unknown>,
+  provider: RoomProvider,
   asked: Asked,
   signal: AbortSignal,
 ): Promise<{ minted: Minted; hidden: Disposable }> {
-  const proof = minting.proofs.mint(asked.intent);
   return bounded(minting.clock, minting.patience, signal, async (stop) => {
-    const minted = await provider.mint({ ...asked, proof, signal: stop });
+    const minted = await provider.mint({ ...asked, signal: stop });
     const secrets = secretsOf(minted.material);
     if (!stop.aborted) return { minted, hidden: minting.protect(secrets) };
     for (const secret of secrets) secret.wipe();

@@ -14,7 +14,13 @@ export type Handle = Readonly<Record<string, string>>;
  * then. `static`: a stored value that outlives the job (a KV secret); its lease ends as `exposed`.
  */
 export type Ending =
-  | { readonly kind: "revoke"; readonly handle: Handle; readonly expiresAt: Instant }
+  | {
+      readonly kind: "revoke";
+      readonly handle: Handle;
+      readonly expiresAt: Instant;
+      /** The upstream ends it by itself where nobody renews it within this span: what a dead broker left dies so. */
+      readonly renewWithin?: Duration;
+    }
   | { readonly kind: "expires"; readonly at: Instant }
   | { readonly kind: "static" };
 
@@ -33,9 +39,17 @@ export interface Intent {
   readonly latestExpiry: Instant;
 }
 
-/** Proof upstream `as: broker`: a short-lived token that the broker signs, carrying workload, template and lease. */
+/**
+ * Who a provider is to its upstream. `broker`: it shows a short-lived token that the broker signs, carrying workload, template and lease.
+ * `host`: it is the host's own identity, or holds a key that was given to this host. `job`: it shows the job's own identity token, and then
+ * whoever holds that token can go upstream without us.
+ */
+export type ProofKind = "broker" | "host" | "job";
+
+/** A token to show upstream, as `broker` or as `job`; `as: host` needs none. */
 export interface Proof {
-  token(audience: string): Promise<Secret>;
+  /** `claims` are what this upstream reads beside our own; a token that the broker does not sign carries none of them. */
+  token(audience: string, claims?: Readonly<Record<string, unknown>>): Promise<Secret>;
 }
 
 export interface MintRequest<Options> {
@@ -82,11 +96,23 @@ export interface Provider<Options> {
   mint(request: MintRequest<Options>): Promise<Minted>;
   /** `none`: the provider cannot end a credential early, and says so here instead of pretending. */
   readonly revocation: Revocation<Options> | "none";
+  /** Where the provider can replace what it holds itself, or what its upstream stores for jobs. */
+  readonly rotation?: Rotation;
+}
+
+/** Stored secrets that the provider can replace upstream; `mayfly rotate` and `rotate_every` ask for it. */
+export interface Rotation {
+  /** What there is to rotate, by the names that an operator uses. */
+  readonly names: readonly string[];
+  /** Resolves once the upstream gives the new one and the old one is of no use. */
+  rotate(name: string, request: EndRequest): Promise<void>;
 }
 
 export interface Revocation<Options> {
   revoke(handle: Handle, request: EndRequest): Promise<void>;
   recover(intent: Intent, options: Filled<Options>, request: EndRequest): Promise<Recovered>;
+  /** For endings with `renewWithin`: the credential lives so long again from now, and never beyond the `expiresAt` it was given with. */
+  renew?(handle: Handle, request: EndRequest): Promise<void>;
 }
 
 /** What a provider is built from: everything ambient is handed in. */
@@ -94,6 +120,27 @@ export interface ProviderContext {
   readonly clock: Clock;
   /** The broker's own certificate authority and signer, for providers that are the broker itself. */
   readonly authority: Authority;
+  readonly as: ProofKind;
+  /** Only where a broker runs: while templates are merely read, a provider starts nothing. */
+  readonly lodging?: Lodging;
+}
+
+/** For a provider that is a process of its own: where it lives, who hears what it prints, and how long it may stay. */
+export interface Lodging {
+  /** What mayfly.yaml calls the provider. */
+  readonly name: string;
+  /** For its socket; it need not exist, and nobody else puts anything there. */
+  readonly folder: string;
+  readonly log: LodgingLog;
+  /** Aborted when the broker ends. */
+  readonly ends: AbortSignal;
+}
+
+/** The operator's log. `hiding`: these values are hidden in every line until what is returned is disposed. */
+export interface LodgingLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  hiding(secrets: readonly Secret[]): Disposable;
 }
 
 /** The broker's own keys, lent for signing only. */
@@ -114,12 +161,32 @@ export interface Authority {
     readonly privateKey: Secret;
     readonly authority: string;
   }>;
+  /** Issues an OpenSSH user certificate for a fresh Ed25519 key. Rejects where no principal is named: that would be good for every user. */
+  issueSshCertificate(request: SshCertificateRequest): Promise<{ readonly certificate: string; readonly privateKey: Secret }>;
+  /** A secret as text that only this broker can open again, also after a restart: for a handle that is itself a secret. */
+  seal(secret: Secret): string;
+  /** Throws `internal` for what was not sealed by this broker. */
+  unseal(sealed: string): Secret;
+}
+
+/** What stands in an SSH certificate (OpenSSH, PROTOCOL.certkeys). */
+export interface SshCertificateRequest {
+  readonly serial: bigint;
+  /** sshd logs it at each login. */
+  readonly keyId: string;
+  readonly principals: readonly string[];
+  /** A server that does not know one of them refuses the certificate. */
+  readonly criticalOptions: Readonly<Record<string, string>>;
+  readonly extensions: readonly string[];
+  readonly notAfter: Instant;
 }
 
 /** One line of `providers/catalogue.ts`. */
 export interface ProviderType<Config, Options> {
   /** What mayfly.yaml calls it: `type: vault`. */
   readonly type: string;
+  /** As whom it can prove itself upstream; the first is the usual one. */
+  readonly proves: readonly [ProofKind, ...ProofKind[]];
   readonly config: z.ZodType<Config>;
   create(config: Config, context: ProviderContext): Provider<Options>;
 }

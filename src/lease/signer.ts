@@ -1,10 +1,8 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { calculateJwkThumbprint, exportJWK, type JWK, SignJWT } from "jose";
-import { loadOrCreate, unfit } from "../key-file.ts";
+import { SignJWT } from "jose";
+import { BrokerError } from "../errors.ts";
+import { KeyRing, type PublicKey, type RingName, rings, type SigningKey } from "../key-ring.ts";
 import { Secret } from "../secret.ts";
 import type { Clock, Instant } from "../time.ts";
-
-export type Algorithm = "RS256" | "ES256";
 
 export interface Claims {
   readonly sub: string;
@@ -12,68 +10,82 @@ export interface Claims {
   readonly [claim: string]: unknown;
 }
 
-/** One issuer: its URL, its key, and what others need to check what it signs. */
-export interface Signer {
-  readonly issuer: string;
-  readonly publicKey: { readonly pem: string; readonly jwk: JWK };
-  /** Adds `iss` and `iat`, and `jti` where the claims bring none. */
-  sign(claims: Claims, expiresAt: Instant): Promise<Secret>;
-}
-
 export interface SignerOpening {
-  readonly path: string;
+  readonly folder: string;
+  readonly ring: RingName;
   readonly issuer: string;
-  readonly algorithm: Algorithm;
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
 }
 
-/** The key comes from its PEM file and is made on the first start; refuses with `config-invalid` a file that holds another kind. */
-export async function openSigner({ path, issuer, algorithm, clock, random }: SignerOpening): Promise<Signer> {
-  const key = parse(path, await loadOrCreate(path, () => Promise.resolve(generate(algorithm))), algorithm);
-  const publicKey = createPublicKey(key);
-  const jwk = await exportJWK(publicKey);
-  const kid = await calculateJwkThumbprint(jwk);
-  return {
-    issuer,
-    publicKey: {
-      pem: publicKey.export({ type: "spki", format: "pem" }).toString(),
-      jwk: { ...jwk, kid, alg: algorithm, use: "sig" },
-    },
-    async sign(claims, expiresAt) {
-      const whole = {
-        jti: random(16).toString("hex"),
-        ...claims,
-        iss: issuer,
-        iat: seconds(clock.now()),
-        exp: seconds(expiresAt),
-      };
-      return Secret.of(await new SignJWT(whole).setProtectedHeader({ alg: algorithm, kid, typ: "JWT" }).sign(key));
-    },
-  };
+/** What a rotation did: which key signs, and all that are published by their ids. */
+export interface Rotated {
+  readonly signing: string;
+  readonly published: readonly string[];
 }
 
-function generate(algorithm: Algorithm): string {
-  const pair =
-    algorithm === "RS256"
-      ? generateKeyPairSync("rsa", { modulusLength: 3072 })
-      : generateKeyPairSync("ec", { namedCurve: "P-256" });
-  return pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-}
+/** One issuer: its URL, its keys, and what others need to check what it signs. */
+export class Signer {
+  readonly issuer: string;
+  readonly #ring: KeyRing;
+  readonly #opening: SignerOpening;
+  #key: SigningKey;
+  #published: readonly PublicKey[] = [];
 
-function parse(path: string, pem: string, algorithm: Algorithm): KeyObject {
-  const key = privateKey(pem);
-  if (key?.asymmetricKeyType !== (algorithm === "RS256" ? "rsa" : "ec"))
-    throw unfit(path, `does not hold a private key for ${algorithm} in PEM`);
-  return key;
-}
+  private constructor(opening: SignerOpening, ring: KeyRing, key: SigningKey) {
+    this.issuer = opening.issuer;
+    this.#opening = opening;
+    this.#ring = ring;
+    this.#key = key;
+  }
 
-/** No cause is kept: OpenSSL's complaints may quote what they read. */
-function privateKey(pem: string): KeyObject | undefined {
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    return undefined;
+  static async open(opening: SignerOpening): Promise<Signer> {
+    const ring = new KeyRing(opening.folder, opening.ring);
+    const signer = new Signer(opening, ring, await ring.open());
+    await signer.#look();
+    return signer;
+  }
+
+  /** The one that signs comes first. */
+  get published(): readonly PublicKey[] {
+    return this.#published;
+  }
+
+  /** Adds `iss` and `iat`, and `jti` where the claims bring none. */
+  async sign(claims: Claims, expiresAt: Instant): Promise<Secret> {
+    const { clock, random, ring } = this.#opening;
+    const { key, jwk } = this.#key;
+    const whole = {
+      jti: random(16).toString("hex"),
+      ...claims,
+      iss: this.issuer,
+      iat: seconds(clock.now()),
+      exp: seconds(expiresAt),
+    };
+    const header = { alg: rings[ring].algorithm, kid: jwk.kid, typ: "JWT" };
+    return Secret.of(await new SignJWT(whole).setProtectedHeader(header).sign(key));
+  }
+
+  /** Makes the next key, which is published and does not sign yet. */
+  async prepare(): Promise<Rotated> {
+    await this.#ring.prepare();
+    return this.#look();
+  }
+
+  /** The next key signs from now on. Throws `usage` where none was prepared: a key that nobody has read yet verifies nothing. */
+  async turn(leaked: boolean): Promise<Rotated> {
+    const next = await this.#ring.turn(this.#opening.clock.now(), leaked);
+    if (next === undefined)
+      throw new BrokerError("usage", "there is no next key that could sign", {
+        hint: `\`mayfly keys rotate ${this.#opening.ring}\` makes one; publish it, and let it sign once everybody has read it`,
+      });
+    this.#key = next;
+    return this.#look();
+  }
+
+  async #look(): Promise<Rotated> {
+    this.#published = await this.#ring.published(this.#opening.clock.now());
+    return { signing: this.#key.jwk.kid, published: this.#published.map(({ jwk }) => jwk.kid) };
   }
 }
 

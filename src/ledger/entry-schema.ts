@@ -89,6 +89,7 @@ const intent = z.strictObject({
   run: id,
   credential: text,
   provider: text,
+  as: z.enum(["broker", "host", "job"]),
   options: z.unknown(),
   optional: z.boolean(),
   latestExpiry: whole,
@@ -127,7 +128,7 @@ const fenceRaised = z.strictObject({
 
 const operated = z.strictObject({
   kind: z.literal("operated"),
-  verb: z.enum(["revoke-lease", "reload", "drain", "refresh-keys", "accept-key"]),
+  verb: z.enum(["revoke-lease", "reload", "drain", "refresh-keys", "accept-key", "rotate-key", "rotate"]),
   about: text,
   who: text,
   why: text,
@@ -172,6 +173,8 @@ const event: z.ZodType<Event> = z.discriminatedUnion("kind", [
   operated,
   identityRenewed,
   issuerKeys,
+  z.strictObject({ kind: z.literal("rotated"), provider: text, name: text }),
+  z.strictObject({ kind: z.literal("rotation-failed"), provider: text, name: text, code }),
   z.strictObject({ kind: z.literal("audit-read"), peer: uid, what: text }),
   z.strictObject({ kind: z.literal("denials-counted"), peer: uid, count: whole, from: whole, to: whole }),
 ]);

@@ -85,6 +85,8 @@ export type Event =
       readonly run: string;
       readonly credential: string;
       readonly provider: string;
+      /** Who the provider is to its upstream; as `job`, the upstream alone enforces who may have the same. */
+      readonly as: "broker" | "host" | "job";
       readonly options: unknown;
       /** Whether the run goes on without it where its provider is down. */
       readonly optional: boolean;
@@ -123,12 +125,15 @@ export type Event =
     }
   | {
       readonly kind: "operated";
-      readonly verb: "revoke-lease" | "reload" | "drain" | "refresh-keys" | "accept-key";
-      /** The lease, the issuer, the issuer and its key, or `broker`. */
+      readonly verb: "revoke-lease" | "reload" | "drain" | "refresh-keys" | "accept-key" | "rotate-key" | "rotate";
+      /** The lease, the issuer, the issuer and its key, `rotation:PROVIDER/NAME`, a key of the broker, or `broker`. */
       readonly about: string;
       readonly who: string;
       readonly why: string;
     }
+  /** A provider replaced what its upstream stores: its age counts from here. */
+  | { readonly kind: "rotated"; readonly provider: string; readonly name: string }
+  | { readonly kind: "rotation-failed"; readonly provider: string; readonly name: string; readonly code: Code }
   /** What an issuer signs with changed, or cannot be learnt: whoever adds a key there can forge every token. */
   | {
       readonly kind: "issuer-keys";

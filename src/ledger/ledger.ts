@@ -170,6 +170,7 @@ export interface LeaseRecord {
   readonly workload: string;
   readonly credential: string;
   readonly provider: string;
+  readonly as: "broker" | "host" | "job";
   readonly options: unknown;
   readonly state: LeaseState;
   readonly ending: "revoke" | "expires" | "static" | null;
@@ -189,7 +190,7 @@ export interface EntryQuery {
   readonly limit: number;
   readonly newestFirst?: boolean;
   readonly kinds?: readonly Event["kind"][];
-  /** Entries of this session, run, lease, denial, workload, fence's scope or `issuer:NAME`, and of whatever it brought about. */
+  /** Entries of this session, run, lease, denial, workload, fence's scope, `issuer:NAME` or `rotation:PROVIDER/NAME`, and of whatever it brought about. */
   readonly about?: string;
 }
 

@@ -83,9 +83,12 @@ function credentialLines<D>(credential: GrantedCredential<D>, words: Pick<Words<
     `  credential ${name} from ${provider}, for ${durationText(ttl)}`,
     ...scopeLines(options),
     `    deliver  ${words.delivery(deliver)}`,
+    ...(credential.as === "job" ? [`    proof    ${asJob}`] : []),
     ...downLines(credential),
   ];
 }
+
+const asJob = "the job's own token: whoever holds it can have the same upstream, without this broker";
 
 /** A provider's options, one a line. */
 function scopeLines(options: unknown): readonly string[] {

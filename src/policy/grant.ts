@@ -52,6 +52,8 @@ export interface GrantedCredential<Delivery> {
   readonly wait: Duration;
   /** Whether the run goes on without it where its provider is still down then. */
   readonly optional: boolean;
+  /** Its provider shows the job's own token upstream: whoever holds that token can have the same there without us. */
+  readonly as?: "job";
 }
 
 /** How many templates a denial tells of: a denial is recorded, and a thousand templates are no record of one job. */

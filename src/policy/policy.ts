@@ -67,6 +67,8 @@ export interface TemplateCredential<Delivery> {
   readonly deliver: Delivery;
   readonly wait: Duration;
   readonly optional: boolean;
+  /** As a grant has it. */
+  readonly as?: "job";
 }
 
 export interface Step {

@@ -20,6 +20,8 @@ export interface Rooms<Delivery, Isolation> {
 export interface ProviderRoom {
   /** Its `type` in mayfly.yaml. */
   readonly type: string;
+  /** As whom it proves itself upstream: the broker, this host, or the job itself; the broker where it does not say. */
+  readonly as?: "broker" | "host" | "job";
   readonly options: z.ZodType;
   gives(options: unknown): MaterialKind;
   readonly maxTtl?: Duration;

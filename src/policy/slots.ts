@@ -134,7 +134,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** How a provider's schema says that slots may stand in a text, and of which kind they are there. */
-export function slot(kind: SlotKind): z.ZodType<Slotted> {
+export function slot(kind: SlotKind): z.ZodType<Slotted, string> {
   return z
     .string()
     .min(1)

@@ -104,6 +104,17 @@ export class EchoBroker implements Broker {
     this.changes.push(ask);
   }
 
+  async rotateKey(ask: Parameters<Broker["rotateKey"]>[0]): ReturnType<Broker["rotateKey"]> {
+    this.changes.push(ask);
+    return { signing: ask.sign ? "k2" : "k1", published: ["k1", "k2"] };
+  }
+
+  async rotate(ask: Parameters<Broker["rotate"]>[0]): ReturnType<Broker["rotate"]> {
+    this.changes.push(ask);
+    const { provider, name = "root" } = ask;
+    return [{ provider, name, rotatedAt: 1_700_000_000_000, next: 1_700_086_400_000, trouble: undefined }];
+  }
+
   audiences(): ReturnType<Broker["audiences"]> {
     return [{ issuer: "github", preset: "github", audience: "https://broker.example" }];
   }
@@ -126,6 +137,7 @@ export class EchoBroker implements Broker {
       ledger: { origin: "mayfly.test/echo", size: 12, verifierKey: "mayfly.test/echo+00000000+AA==" },
       leases: { live: 1, overdue: 0 },
       trouble: [],
+      rotations: [{ provider: "vault-main", name: "root", rotatedAt: 1_700_000_000_000, next: undefined, trouble: undefined }],
     };
   }
 
@@ -180,6 +192,7 @@ const revokedLease: LeaseRecord = {
   workload: "github:1",
   credential: "db",
   provider: "vault-main",
+  as: "broker",
   options: { path: "database/creds/x" },
   state: "revoked",
   ending: "revoke",

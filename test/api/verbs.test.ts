@@ -40,6 +40,8 @@ const bodies: Readonly<Record<string, object>> = {
   RevokeLease: { lease: "lease-1", who: "ann", why: "test" },
   RefreshKeys: { who: "ann", why: "test" },
   AcceptKey: { issuer: "github", kid: "k2", who: "ann", why: "test" },
+  RotateKey: { name: "proofs", who: "ann", why: "test" },
+  Rotate: { provider: "vault-main", who: "ann", why: "test" },
   Reload: { who: "ann", why: "test" },
   Drain: { who: "ann", why: "test" },
 };

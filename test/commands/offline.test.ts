@@ -1,17 +1,17 @@
 import { execFile } from "node:child_process";
 import { createPublicKey, randomBytes, verify, X509Certificate } from "node:crypto";
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createLocalJWKSet, jwtVerify } from "jose";
+import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openAuthority } from "../../src/lease/authority.ts";
 import { openCheckpoint, signCheckpoint } from "../../src/ledger/checkpoint.ts";
 import { loadOrCreateSigningKey } from "../../src/ledger/keys.ts";
 import { noteSigner, parseVerifierKey } from "../../src/ledger/note.ts";
 import { systemClock } from "../../src/time.ts";
-import { mayfly } from "./shell.ts";
+import { mayfly, type Ran } from "./shell.ts";
 
 let folder: string;
 
@@ -73,10 +73,64 @@ describe("keys show", () => {
     expect(certificate.toString()).toBe(new X509Certificate(authority.publicKeys().authority).toString());
 
     const all = await here("keys", "show", "--json");
-    const { proofs, jobs } = authority.publicKeys();
-    expect(JSON.parse(all.stdout)).toEqual({ ledger: vkey, authority: certificate.toString().trimEnd(), proofs, jobs });
+    const { ssh, proofs, jobs } = authority.publicKeys();
+    expect((await here("keys", "show", "ssh")).stdout).toBe(`${ssh}\n`);
+    expect(JSON.parse(all.stdout)).toEqual({ ledger: vkey, authority: certificate.toString().trimEnd(), ssh, proofs, jobs });
     expect(all.stdout).not.toMatch(/PRIVATE|"d":/);
     expect(verify(null, Buffer.from("x"), createPublicKey(key), Buffer.alloc(64))).toBe(false);
+  });
+});
+
+interface Discovery {
+  readonly issuer: string;
+  readonly jwks_uri: string;
+}
+
+describe("keys jwks and publish", () => {
+  const withUrl = async (url: string, ...args: readonly string[]): Promise<Ran> => {
+    const path = join(folder, "publish.yaml");
+    await writeFile(path, config(join(folder, "state")).replace("https://mayfly.example", url));
+    return mayfly([...args, "--config", path]);
+  };
+
+  test("give an upstream what verifies a proof, at the address that the proof names", async () => {
+    const issuerUrl = "https://mayfly.example/broker-1";
+    const authority = await openAuthority({
+      folder: join(folder, "state"),
+      issuerUrl,
+      clock: systemClock,
+      random: randomBytes,
+    });
+    const { published } = await authority.prepareKey("proofs");
+    const out = join(folder, "www", "broker-1");
+    expect(await withUrl(issuerUrl, "keys", "publish", out)).toMatchObject({ exit: 0 });
+    const proof = (await authority.proofs.end("lse-1").token("https://up.example")).use(String);
+    const { iss = "" } = decodeJwt(proof);
+    // As AWS, Google and Entra ID do: discovery beneath the issuer, keys where that says, each address a file beneath the folder.
+    const read = async (url: string): Promise<unknown> => JSON.parse(await readFile(url.replace(issuerUrl, out), "utf8"));
+    const discovered = async (issuer: string): Promise<Discovery> =>
+      (await read(`${issuer}/.well-known/openid-configuration`)) as Discovery;
+    const keysAt = async (url: string): Promise<JSONWebKeySet> => (await read(url)) as JSONWebKeySet;
+    const discovery = await discovered(iss);
+    expect(discovery).toMatchObject({ issuer: iss, id_token_signing_alg_values_supported: ["RS256"] });
+    const jwks = await keysAt(discovery.jwks_uri);
+    expect((await jwtVerify(proof, createLocalJWKSet(jwks), { issuer: iss })).payload).toMatchObject({ purpose: "end" });
+    expect(jwks.keys.map(({ kid }) => kid)).toEqual(published);
+    expect(JSON.stringify(jwks)).not.toMatch(/"d":/);
+    expect(JSON.parse((await withUrl(issuerUrl, "keys", "jwks")).stdout)).toEqual(jwks);
+    const jobs = await discovered(`${iss}/jobs`);
+    const token = (await authority.signJwt({ sub: "p7", aud: "shop" }, Date.now() + 60_000)).use(String);
+    await jwtVerify(token, createLocalJWKSet(await keysAt(jobs.jwks_uri)), { issuer: jobs.issuer });
+    expect((await readdir(join(out, ".well-known"))).concat(await readdir(out)).sort()).toEqual(
+      [".well-known", "jobs", "jwks.json", "openid-configuration"].sort(),
+    );
+  });
+
+  test("publish nothing where nobody could read it", async () => {
+    expect(await withUrl("https://mayfly.invalid/x", "keys", "publish", join(folder, "nowhere"))).toMatchObject({
+      exit: 124,
+      stderr: expect.stringContaining("identity.url of mayfly.yaml is not set"),
+    });
   });
 });
 

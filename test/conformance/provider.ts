@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/errors.ts";
 import type { Proofs } from "../../src/lease/authority.ts";
 import { expiryOf } from "../../src/lease/lease.ts";
-import type { Handle, Intent, Minted, Proof, Provider, Revocation } from "../../src/lease/provider.ts";
+import type { Handle, Intent, Minted, Proof, Provider, Recovered, Revocation } from "../../src/lease/provider.ts";
 import { type Material, secretsOf } from "../../src/material.ts";
 import { fill } from "../../src/policy/slots.ts";
 import type { Duration } from "../../src/time.ts";
@@ -25,8 +25,11 @@ export interface Bench extends AsyncDisposable {
   readonly upstream?: Upstream;
 }
 
+/** What stands between a provider and its upstream, whatever protocol they speak. */
+export type Faults = Pick<FaultProxy, "next" | "always" | "heal" | "refuse" | "accept" | "struck" | "secrets">;
+
 export interface Upstream {
-  readonly proxy: FaultProxy;
+  readonly proxy: Faults;
   /** Each request of `mint` that changes something upstream, by what it asks for. */
   readonly effects: readonly Matching[];
   /** Options that the upstream certainly refuses. */
@@ -35,6 +38,11 @@ export interface Upstream {
   readonly tooLong?: unknown;
   /** A handle of this provider's shape, of something that never existed. */
   readonly never: Handle;
+  /**
+   * It keeps no list of what lives, so nobody can ask it: then `recover` takes everything for found, and ending that is what counts. Where
+   * nothing but the credential itself ends it, what a lost answer left is waited out instead.
+   */
+  readonly blind?: true | "until-it-expires";
 }
 
 const certain: ReadonlySet<string> = new Set(["provider-refused", "provider-unavailable"]);
@@ -60,8 +68,8 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
 
     const never = new AbortController().signal;
     const watched = (proof: Proof): Proof => ({
-      token: async (audience) => {
-        const token = await proof.token(audience);
+      token: async (audience, claims) => {
+        const token = await proof.token(audience, claims);
         token.use((bytes) => canaries.add(bytes.toString("utf8")));
         return token;
       },
@@ -126,7 +134,7 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
         const room = revocation();
         if (how.kind !== "revoke") {
           // A stored value, or one that expires by itself: then nothing may be left that could have been revoked.
-          return expect(await bench.alive(intent.lease)).toEqual([]);
+          return room === undefined ? undefined : expect(await bench.alive(intent.lease)).toEqual([]);
         }
         expect(room).toBeDefined();
         expect(await bench.alive(intent.lease)).not.toEqual([]);
@@ -146,7 +154,9 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
         const room = revocation();
         if (room === undefined || bench.upstream === undefined) return;
         const intent = intentOf(bench);
-        expect(await room.recover(intent, bench.options, ending(intent))).toEqual({ kind: "never-happened" });
+        const found = await room.recover(intent, bench.options, ending(intent));
+        expect(found).toMatchObject({ kind: bench.upstream.blind !== undefined ? "found" : "never-happened" });
+        if (found.kind === "found" && found.ending.kind === "revoke") await room.revoke(found.ending.handle, ending(intent));
         await room.revoke(bench.upstream.never, ending(intent));
       });
 
@@ -156,6 +166,7 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
         const { material, ending: how } = await mint(intent);
         if (room === undefined || how.kind !== "revoke") return;
         const found = await room.recover(intent, bench.options, ending(intent));
+        if (bench.upstream?.blind === "until-it-expires") return expect(found).toEqual(waitedOut(intent));
         expect(found.kind).toBe("found");
         if (found.kind === "found" && found.ending.kind === "revoke") await room.revoke(found.ending.handle, ending(intent));
         expect(await bench.alive(intent.lease)).toEqual([]);
@@ -243,7 +254,9 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
         const tries = [
           (signal: AbortSignal) => mint(intent, bench.options, signal),
           (signal: AbortSignal) => room.revoke(upstream().never, ending(intent, signal)),
-          (signal: AbortSignal) => room.recover(intent, bench.options, ending(intent, signal)),
+          ...(upstream().blind !== undefined
+            ? []
+            : [(signal: AbortSignal) => room.recover(intent, bench.options, ending(intent, signal))]),
         ];
         for (const work of tries) {
           const before = performance.now();
@@ -267,7 +280,8 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
         if (room === "none") return;
         const left = await bench.alive(intent.lease);
         const found = await room.recover(intent, options, ending(intent));
-        expect(found.kind).toBe(left.length === 0 ? "never-happened" : "found");
+        if (upstream().blind === "until-it-expires") return expect(found).toEqual(waitedOut(intent));
+        expect(found.kind).toBe(left.length === 0 && upstream().blind === undefined ? "never-happened" : "found");
         if (found.kind === "found" && found.ending.kind === "revoke") await room.revoke(found.ending.handle, ending(intent));
         expect(await bench.alive(intent.lease)).toEqual([]);
       }
@@ -286,6 +300,11 @@ export function provesProvider(name: string, open: () => Promise<Bench>, missing
       expect(everything(new Error("outer", { cause: { config: { headers: { token: "canary-1" } } } }))).toContain("canary-1");
     });
   });
+}
+
+/** The most that can be said of what nobody can find and nobody can end. */
+function waitedOut({ latestExpiry: at }: Intent): Recovered {
+  return { kind: "found", ending: { kind: "expires", at } };
 }
 
 export function intentOf({ ttl }: { readonly ttl: Duration }, parts: Partial<Intent> = {}): Intent {

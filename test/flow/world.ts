@@ -317,10 +317,12 @@ export interface OwnConfig {
   readonly boundTo?: "runner";
   /** Lines of mayfly.yaml. */
   readonly more?: string;
+  /** Lines below its `providers`. */
+  readonly providers?: string;
 }
 
 function configOf(host: Host, { issuer, proxy }: Upstreams, own: OwnConfig): string {
-  const { origin = "broker.test/ledger", callers = users.group, boundTo = "user", more = "" } = own;
+  const { origin = "broker.test/ledger", callers = users.group, boundTo = "user", more = "", providers = "" } = own;
   return `version: 1
 user: ${users.broker}
 state: ${host.state}
@@ -339,6 +341,7 @@ providers:
     login: { mount: mayfly, role: job, audience: "https://bao.test" }
     sweeper: { role: sweeper }
     timeout: 2s
+${providers}
 leases: { patience: 3s, sweep: 500ms }
 sessions: { bound_to: ${boundTo} }
 sandbox: { workspaces: ["${join(host.folder, "builds")}"], jobs: 4 }

@@ -17,7 +17,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const open = (): Promise<BrokerAuthority> =>
   openAuthority({ folder, issuerUrl: "https://mayfly.test", clock: systemClock, random: randomBytes });
-const files = ["ca.pem", "jobs.key", "proofs.key"];
+const files = ["ca.pem", "jobs.key", "proofs.key", "seal.key", "ssh.key"];
 
 describe("the broker's keys", () => {
   it("are made once, for the broker's user alone, and are the same after a restart", async () => {

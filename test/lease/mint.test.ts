@@ -105,12 +105,42 @@ describe("minting the credentials of a grant", () => {
       expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
     });
 
-    it("asks once where it may not wait", async () => {
+    it("asks three times at most where it may not wait, within a second", async () => {
       const begun = await stage().begin(database);
-      stage().bench.proxy.next(sealed, creds);
-      const struck = stage().bench.proxy.struck;
+      stage().bench.proxy.always(sealed, creds);
+      const [struck, before] = [stage().bench.proxy.struck, performance.now()];
       await expect(minted(begun)).rejects.toMatchObject({ code: "provider-unavailable" });
-      expect(stage().bench.proxy.struck - struck).toBe(1);
+      expect(stage().bench.proxy.struck - struck).toBe(3);
+      expect(performance.now() - before).toBeLessThan(2_000);
+      expect(await stage().story(leaseOf(begun, "db"))).toEqual(["intent", "failed"]);
+    });
+
+    it("gets over a passing trouble without any wait", async () => {
+      const begun = await stage().begin(database);
+      stage().bench.proxy.next(sealed, creds, 2);
+      await using leases = await minted(begun);
+      expect(leases.all).toHaveLength(1);
+    });
+
+    it("is not asked again and again by one job after the other, while another template still is", async () => {
+      const { circuits, ...minting } = stage().minting;
+      const ask = (begun: Begun) => mint({ ...minting, circuits }, { ...begun, signal: never });
+      stage().bench.proxy.always(sealed, creds);
+      for (let jobs = 0; jobs < 2; jobs += 1)
+        await expect(ask(await stage().begin(database))).rejects.toMatchObject({ code: "provider-unavailable" });
+      expect(circuits.open()).toMatchObject([{ provider: "vault", failures: 5 }]);
+      const [struck, before] = [stage().bench.proxy.struck, performance.now()];
+      const spared = await stage().begin(database);
+      await expect(ask(spared)).rejects.toMatchObject({
+        code: "provider-unavailable",
+        hint: expect.stringContaining("it was not asked"),
+      });
+      expect(stage().bench.proxy.struck - struck).toBe(0);
+      expect(performance.now() - before).toBeLessThan(500);
+      expect(await stage().story(leaseOf(spared, "db"))).toEqual(["intent", "failed"]);
+      stage().bench.proxy.heal();
+      await using leases = await ask(await stage().begin({ ...database, name: "another" }));
+      expect([leases.all.length, circuits.open()]).toEqual([1, []]);
     });
 
     it("stops waiting at once when the caller goes away, certain that nothing came into being", async () => {
@@ -172,6 +202,65 @@ describe("minting the credentials of a grant", () => {
       const begun = await stage().begin({ ...database, optional: true });
       await expect(mint(stage().minting, { ...begun, signal: gone })).rejects.toMatchObject({ code: "cancelled" });
     });
+  });
+
+  describe("when one of a set fails", () => {
+    const bearer = (): Minted => ({
+      material: { kind: "bearer", token: Secret.of("canary-token") },
+      ending: { kind: "revoke", handle: { id: "1" }, expiresAt: Date.now() + 1_000 },
+    });
+    const after =
+      (span: number, act: () => Minted): (() => Promise<Minted>) =>
+      async () => {
+        await new Promise((resolve) => setTimeout(resolve, span));
+        return act();
+      };
+    const refuse = (): never => {
+      throw new BrokerError("provider-refused");
+    };
+    const from = (provider: string, parts: Partial<Wanted> = {}): Wanted => ({
+      name: provider,
+      provider,
+      options: {},
+      ttl: 60_000,
+      ...parts,
+    });
+
+    it("ends at once what was minted, and what comes later when it comes", async () => {
+      stage().providers.set("quick", lying(after(0, bearer)));
+      stage().providers.set("failing", lying(after(200, refuse)));
+      stage().providers.set("slow", lying(after(1_500, bearer)));
+      const begun = await stage().begin(from("slow"), from("quick"), from("failing"));
+      const before = performance.now();
+      const outcome = minted(begun).catch((error: unknown) => error);
+      await eventually(async () => (await stage().record(leaseOf(begun, "quick"))).state === "revoked", 5_000);
+      expect(performance.now() - before).toBeLessThan(1_000);
+      expect(await outcome).toMatchObject({ code: "provider-refused" });
+      expect(await stage().story(leaseOf(begun, "slow"))).toEqual(["intent", "issued", "revoked"]);
+      expect(stage().hidden.size).toBe(0);
+    });
+
+    it("asks nobody again, and hears of the first failure alone", async () => {
+      stage().providers.set("failing", lying(after(300, refuse)));
+      stage().providers.set("down", lying(after(0, () => raise(new BrokerError("provider-unavailable")))));
+      const begun = await stage().begin(from("down", { wait: 60_000 }), from("failing"));
+      const before = performance.now();
+      await expect(minted(begun)).rejects.toMatchObject({ code: "provider-refused" });
+      expect(performance.now() - before).toBeLessThan(1_500);
+      expect(await stage().story(leaseOf(begun, "down"))).toEqual(["intent", "failed"]);
+    });
+
+    it("does not end the others for an optional one that is missing: the control", async () => {
+      stage().providers.set("quick", lying(after(0, bearer)));
+      stage().providers.set("down", lying(after(0, () => raise(new BrokerError("provider-unavailable")))));
+      const begun = await stage().begin(from("quick"), from("down", { optional: true }));
+      await using leases = await minted(begun);
+      expect(leases.all).toHaveLength(1);
+    });
+
+    function raise(error: Error): never {
+      throw error;
+    }
   });
 
   it("refuses a provider that is not configured, without asking the others' patience", async () => {

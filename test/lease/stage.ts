@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { z } from "zod";
-import { catalogue } from "../../providers/catalogue.ts";
 import type { BrokerError } from "../../src/errors.ts";
+import { Circuits } from "../../src/lease/circuit.ts";
+import { JobTokens } from "../../src/lease/job-tokens.ts";
+import type { RoomProvider } from "../../src/lease/lease.ts";
 import type { Minting } from "../../src/lease/mint.ts";
 import type { Intent, Minted, Provider } from "../../src/lease/provider.ts";
 import { Sweeper, type Sweeping } from "../../src/lease/sweep.ts";
@@ -14,6 +16,7 @@ import { loadLedger } from "../../src/ledger/thread.ts";
 import type { GrantedCredential } from "../../src/policy/grant.ts";
 import type { Secret } from "../../src/secret.ts";
 import { systemClock } from "../../src/time.ts";
+import { configured } from "../providers/configured.ts";
 import { openVaultBench, type VaultBench } from "../providers/vault-bench.ts";
 import { vaultMissing } from "../servers/missing.ts";
 
@@ -53,7 +56,7 @@ export interface Stage extends AsyncDisposable {
   readonly ledger: Ledger;
   /** One that takes nothing down. */
   readonly closedLedger: Ledger;
-  readonly providers: Map<string, Provider<unknown>>;
+  readonly providers: Map<string, RoomProvider>;
   readonly minting: Minting;
   /** Secrets that the log was told to hide, and no longer is. */
   readonly hidden: Set<Secret>;
@@ -71,9 +74,8 @@ async function openStage(): Promise<Stage> {
   const ledger = await openLedger(stack);
   const closedLedger = await openLedger(stack);
   await closedLedger[Symbol.asyncDispose]();
-  const local = catalogue.get("local")?.configure({}, { clock: systemClock, authority: bench.authority });
-  if (local === undefined) throw new Error("the catalogue has no local");
-  const providers = new Map([
+  const local = await configured("local", {}, bench);
+  const providers = new Map<string, RoomProvider>([
     ["vault", bench.provider],
     ["local", local],
   ]);
@@ -85,12 +87,17 @@ async function openStage(): Promise<Stage> {
   };
   const reports: (readonly [BrokerError["code"], string | undefined])[] = [];
   const report: Sweeping["report"] = (error, lease) => void reports.push([error.code, lease]);
+  const jobTokens = stack.use(new JobTokens({ clock: systemClock, needed: true }));
   return {
     bench,
     ledger,
     closedLedger,
     providers,
-    minting: { ...room, random: randomBytes, protect },
+    // No test starts with a circuit that another one opened.
+    get minting() {
+      const circuits = new Circuits({ clock: systemClock, random: randomBytes });
+      return { ...room, random: randomBytes, protect, circuits, jobTokens };
+    },
     hidden,
     reports,
     begin: (...wanted) => begin(ledger, wanted),
@@ -136,7 +143,7 @@ export async function expectNothingLeft(stage: Stage): Promise<void> {
   expect(stage.hidden.size).toBe(0);
 }
 
-async function openLedger(stack: AsyncDisposableStack): Promise<Ledger> {
+export async function openLedger(stack: AsyncDisposableStack): Promise<Ledger> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-lease-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const key = generateKeyPairSync("ed25519").privateKey;
@@ -154,7 +161,7 @@ async function recordOf(ledger: Ledger, lease: string): Promise<LeaseRecord> {
 
 const id = (prefix: string): string => `${prefix}-${randomBytes(12).toString("hex")}`;
 
-async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> {
+export async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> {
   const [run, session, token] = [id("run"), id("ses"), id("token")];
   const now = Date.now();
   const until = now + 3_600_000;
@@ -227,6 +234,7 @@ async function begin(ledger: Ledger, wanted: readonly Wanted[]): Promise<Begun> 
       run,
       credential,
       provider,
+      as: "broker",
       options: credentials[index]?.options,
       optional: credentials[index]?.optional ?? false,
       latestExpiry,

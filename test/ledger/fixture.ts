@@ -124,6 +124,7 @@ export function anIntent(lease: string, run: string): Extract<Event, { kind: "in
     credential: "db",
     provider: "vault-main",
     options: { path: "database/creds/shop" },
+    as: "broker",
     optional: false,
     latestExpiry: noon + 600_000,
   };

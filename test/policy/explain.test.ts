@@ -63,6 +63,15 @@ const denial: Denial = {
 };
 
 describe("explaining", () => {
+  it("a grant says where the job's own token is what goes upstream", () => {
+    const [credential] = grant.credentials;
+    const lines = (as: { readonly as?: "job" }) =>
+      explainText({ ...grant, credentials: credential === undefined ? [] : [{ ...credential, ...as }] });
+    const said = "    proof    the job's own token: whoever holds it can have the same upstream, without this broker";
+    expect(lines({ as: "job" })).toContain(said);
+    expect(lines({})).not.toContain("proof");
+  });
+
   it("a denial shows each line, what it wants and what it found", () => {
     expect(explainText(denial)).toBe(
       [

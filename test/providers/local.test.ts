@@ -4,21 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { catalogue } from "../../providers/catalogue.ts";
 import { type BrokerAuthority, openAuthority } from "../../src/lease/authority.ts";
 import type { Minted, Provider } from "../../src/lease/provider.ts";
 import { systemClock } from "../../src/time.ts";
 import { type Bench, intentOf, provesProvider } from "../conformance/provider.ts";
 import { startTlsServer, type TlsServer, visit } from "../servers/tls.ts";
+import { configured } from "./configured.ts";
 
 const audience = "https://shop.test";
 
 async function open(): Promise<{ authority: BrokerAuthority; provider: Provider<unknown> } & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), "mayfly-authority-"));
   const authority = await openAuthority({ folder, issuerUrl: "https://mayfly.test", clock: systemClock, random: randomBytes });
-  const local = catalogue.get("local");
-  if (local === undefined) throw new Error("the catalogue has no local");
-  const provider = local.configure({}, { clock: systemClock, authority });
+  const provider = await configured("local", {}, { authority });
   return { authority, provider, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 

@@ -6,14 +6,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { catalogue } from "../../providers/catalogue.ts";
 import { type BrokerAuthority, openAuthority } from "../../src/lease/authority.ts";
 import type { Minted } from "../../src/lease/provider.ts";
 import { systemClock } from "../../src/time.ts";
 import { intentOf } from "../conformance/provider.ts";
 import { serverIdentity } from "../servers/tls.ts";
+import { configured } from "./configured.ts";
 
-/** The traps of node-vault and of its HTTP client, on the wire: what is sent, to whom, and what the environment changes. */
+/** The way to Vault, on the wire: what is sent, to whom, and that the environment changes none of it. */
 let folder: string;
 let authority: BrokerAuthority;
 let identity: Awaited<ReturnType<typeof serverIdentity>>;
@@ -56,18 +56,17 @@ const vault =
       .end(isLogin ? login : undefined);
   };
 
-function mint(config: Readonly<Record<string, unknown>>): Promise<Minted> {
+async function mint(config: Readonly<Record<string, unknown>>): Promise<Minted> {
   const whole = {
     login: { role: "ci", audience: "https://vault.test" },
     sweeper: { role: "sweeper" },
     timeout: "2s",
     ...config,
   };
-  const provider = catalogue.get("vault")?.configure(whole, { clock: systemClock, authority });
+  const provider = await configured("vault", whole, { authority });
   const intent = intentOf({ ttl: 60_000 });
   const options = { path: "secret/data/x+y=z@1" };
-  const asked = provider?.mint({ intent, options, proof: authority.proofs.mint(intent), signal: new AbortController().signal });
-  return asked ?? Promise.reject(new Error("no provider"));
+  return provider.mint({ intent, options, proof: authority.proofs.mint(intent), signal: new AbortController().signal });
 }
 
 const overTls = async (seen: IncomingMessage[]): Promise<string> =>

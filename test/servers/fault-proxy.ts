@@ -84,7 +84,11 @@ export class FaultProxy implements AsyncDisposable {
   /** Every token and password that the upstream ever answered with. */
   secrets(): readonly string[] {
     return this.#answers.flatMap((answer) =>
-      [...answer.matchAll(/"(?:client_token|password)":"([^"]+)"/g)].map(([, value]) => value ?? ""),
+      [
+        ...answer.matchAll(
+          /"(?:client_token|password|access_?[tT]oken)":"([^"]+)"|"token": ?"([^"]{20,})"|<(?:SecretAccessKey|SessionToken)>([^<]+)</g,
+        ),
+      ].map((found) => found.slice(1).find((value) => value !== undefined) ?? ""),
     );
   }
 

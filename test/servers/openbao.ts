@@ -13,6 +13,7 @@ interface Body {
   readonly data?: Readonly<Record<string, unknown>> | null;
   readonly errors?: readonly string[];
   readonly auth?: { readonly client_token: string; readonly accessor: string } | null;
+  readonly wrap_info?: { readonly token: string } | null;
 }
 
 /** A real OpenBao in dev mode: in memory, on loopback, with a random root token that only this test knows. */
@@ -27,6 +28,8 @@ export interface OpenBao extends AsyncDisposable {
   tokensFor(lease: string): Promise<readonly string[]>;
   /** Every living token that was made for any lease. */
   tokens(): Promise<readonly string[]>;
+  /** A token that opens once, and then gives what this path answers. */
+  wrap(path: string, body?: unknown): Promise<string>;
   seal(): Promise<void>;
   unseal(): Promise<void>;
   readonly pid: number;
@@ -64,6 +67,11 @@ export async function startOpenBao(): Promise<OpenBao> {
     leases: async (path) => keysOf(await call("LIST", `sys/leases/lookup/${path}`)).map((key) => `${path}/${key}`),
     tokensFor: async (lease) => (await tokens()).filter((token) => token.lease === lease).map(({ accessor }) => accessor),
     tokens: async () => (await tokens()).filter((token) => token.lease !== undefined).map(({ accessor }) => accessor),
+    wrap: async (path, body = {}) => {
+      const headers = { "X-Vault-Token": root, "X-Vault-Wrap-TTL": "60" };
+      const response = await fetch(`${address}/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+      return ((await response.json()) as Body).wrap_info?.token ?? "";
+    },
     seal: async () => void (await call("POST", "sys/seal")),
     unseal: async () => {
       await call("POST", "sys/unseal", { key: /Unseal Key: (\S+)/.exec(server.output())?.[1] });
@@ -104,7 +112,7 @@ export interface Trust {
 }
 
 /**
- * What an operator does once (docs: providers/README.md has the same as commands): trust the broker's proofs, a narrow policy
+ * What an operator does once (docs/providers/vault.md has the same as commands): trust the broker's proofs, a narrow policy
  * for jobs, a revoke-only one for the sweeper, a KV secret, and a database role that lives ten minutes.
  */
 export async function trustBroker(bao: OpenBao, trust: Trust): Promise<void> {
@@ -182,8 +190,12 @@ path "auth/token/accessors" { capabilities = ["list", "sudo"] }
 path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
 path "auth/token/lookup-accessor" { capabilities = ["update"] }
 path "auth/token/revoke-accessor" { capabilities = ["update"] }
+path "auth/token/renew-accessor" { capabilities = ["update"] }
 path "auth/token/revoke-self" { capabilities = ["update"] }
 path "sys/leases/lookup" { capabilities = ["update"] }
 path "sys/leases/lookup/database/creds/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/lookup/pki/issue/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/lookup/pki/sign/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/lookup/kubernetes/creds/*" { capabilities = ["list", "sudo"] }
 path "sys/leases/revoke" { capabilities = ["update"] }
 `;

@@ -15,6 +15,8 @@ export interface Postgres extends AsyncDisposable {
   readonly database: "postgres";
   /** Runs SQL as the given login (default: the superuser) with the real psql; the caller judges the outcome. */
   sql(statement: string, as?: { readonly user: string; readonly password: string }): Promise<Outcome>;
+  /** What it logged so far. */
+  log(): string;
   /** The server ends, by its own shutdown or by a kill; its data stays. */
   halt(how: "stopped" | "killed"): Promise<void>;
   /** On the same port, with the same data. */
@@ -99,6 +101,7 @@ async function boot(binaries: string, folder: string, { tls }: PostgresOptions):
     password,
     database: "postgres",
     sql,
+    log: () => server.output(),
     halt: async (how) => {
       if (how === "killed") process.kill(server.pid, "SIGKILL");
       await server.stop();

@@ -24,6 +24,7 @@ const stateSchema = z.enum([
   "exposed",
 ]) satisfies z.ZodType<LeaseState>;
 const endingSchema = z.enum(["revoke", "expires", "static"]).nullable();
+const asSchema = z.enum(["broker", "host", "job"]);
 const handleSchema = z.record(z.string(), z.string());
 
 /** Each lease's state, and what a restarted broker needs to end it. Rows only: who writes the entries is `sqlite.ts`. */
@@ -41,8 +42,8 @@ export class Leases {
 
   constructor(database: DatabaseSync) {
     this.#insert = database.prepare(`
-      INSERT INTO lease (id, run, opened, credential, provider, options, optional, state, opened_at, latest_expiry, next_attempt)
-      VALUES ($lease, $run, $opened, $credential, $provider, $options, $optional, 'intent', $now, $latestExpiry, $now)`);
+      INSERT INTO lease (id, run, opened, credential, provider, proves, options, optional, state, opened_at, latest_expiry, next_attempt)
+      VALUES ($lease, $run, $opened, $credential, $provider, $as, $options, $optional, 'intent', $now, $latestExpiry, $now)`);
     this.#find = database.prepare(`${select} WHERE l.id = ?`);
     this.#move = database.prepare(
       "UPDATE lease SET state = $state, ever_alive = ever_alive OR $state <> 'failed' WHERE id = $lease",
@@ -64,13 +65,14 @@ export class Leases {
 
   /** `index` is where the intent's entry will stand: the order of openings. */
   intend(now: Instant, intent: Extract<Event, { kind: "intent" }>, index: number): void {
-    const { lease, run, credential, provider, latestExpiry } = intent;
+    const { lease, run, credential, provider, as, latestExpiry } = intent;
     this.#insert.run({
       lease,
       run,
       opened: index,
       credential,
       provider,
+      as,
       options: canonical(intent.options ?? null),
       optional: Number(intent.optional),
       now,
@@ -126,6 +128,7 @@ function record(row: Row): LeaseRecord {
     workload: row.text("workload"),
     credential: row.text("credential"),
     provider: row.text("provider"),
+    as: asSchema.parse(row.text("proves")),
     options: JSON.parse(row.text("options")),
     state: stateSchema.parse(row.text("state")),
     ending: endingSchema.parse(row.textOrNull("ending")),

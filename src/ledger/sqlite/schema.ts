@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below; a database of another version is refused, never guessed at. */
-export const schemaVersion = 4;
+export const schemaVersion = 5;
 
 /**
  * `entry` is the log and `node` its Merkle tree; what follows are facts that must change in the same transaction, and that
@@ -74,6 +74,7 @@ CREATE TABLE lease (
   opened INTEGER NOT NULL,
   credential TEXT NOT NULL,
   provider TEXT NOT NULL,
+  proves TEXT NOT NULL,
   options TEXT NOT NULL,
   state TEXT NOT NULL,
   optional INTEGER NOT NULL,

@@ -183,6 +183,9 @@ function aboutOf(event: Event): readonly string[] {
       return [`issuer:${event.issuer}`];
     case "operated":
       return [event.about];
+    case "rotated":
+    case "rotation-failed":
+      return [`rotation:${event.provider}/${event.name}`];
     default:
       return [];
   }

@@ -69,7 +69,8 @@ function readOne<D, I>(
   checkScope({ provider, ttl, options: options.value }, room, complain);
   const unfit = rooms.deliverable?.(deliver.value, room.gives(fillSample(options.value)));
   if (unfit !== undefined) complain("deliver", unfit);
-  return [{ name, provider, options: options.value, ttl, deliver: deliver.value, wait, optional }];
+  const as = room.as === "job" ? { as: room.as } : {};
+  return [{ name, provider, options: options.value, ttl, deliver: deliver.value, wait, optional, ...as }];
 }
 
 type Complain = (key: string, message: string, fix?: string) => void;

@@ -100,11 +100,14 @@ export const scopeRules: readonly Rule[] = [
     name: "as-job",
     level: "risk",
     says: "The job's own token goes upstream: whoever holds that token can go there too, past this broker and whatever it bounds.",
-    fix: "let the upstream trust the broker instead (`as: broker`, the default)",
+    fix: "take a provider whose upstream trusts the broker instead (`as: broker` in mayfly.yaml); else let the upstream ask for what 'who' asks for, and accept this",
     check: (linted) =>
-      textFindings(linted, ({ path, text }) =>
-        path.at(-1) === "as" && text === "job" ? "the job's own token is the proof" : undefined,
-      ),
+      credentialsOf(linted)
+        .filter(({ as }) => as === "job")
+        .map(({ name, provider }) => ({
+          path: ["credentials", name, "provider"],
+          message: `${provider} shows the job's own token upstream`,
+        })),
   },
 ];
 

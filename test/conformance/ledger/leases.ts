@@ -32,6 +32,7 @@ export function leasesPromises(under: () => LedgerUnderTest): void {
       ]);
       expect(open[1]).toEqual({
         lease: "b",
+        as: "broker",
         run,
         session,
         template: "deploy/staging",

@@ -104,7 +104,7 @@ describe("the name servers themselves", () => {
     const at = await started(() => undefined);
     const begun = performance.now();
     await expect(askServers("issuer.example", [at])).rejects.toThrow("the name servers gave no address");
-    expect(performance.now() - begun).toBeLessThan(4_000);
+    expect(performance.now() - begun).toBeLessThan(10_000);
   });
 });
 

@@ -1,26 +1,27 @@
 import { globSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { catalogue } from "../../../providers/catalogue.ts";
+import { noAuthority } from "../../../src/commands/templates.ts";
 import { loadConfig, settings } from "../../../src/config.ts";
 import { bind } from "../../../src/lease/bind.ts";
 import { type ProviderType, slot } from "../../../src/lease/provider.ts";
 import { compileTemplates } from "../../../src/policy/language/compile.ts";
 import type { Problem } from "../../../src/policy/problem.ts";
-import { configureProviders, roomsOf } from "../../../src/rooms.ts";
+import { type Catalogue, configureProviders, roomsOf } from "../../../src/rooms.ts";
 import { systemClock } from "../../../src/time.ts";
 
 const folder = import.meta.dirname;
 const unused = (): Promise<never> => Promise.reject(new Error("nothing is issued here"));
 
-/** What a cloud's provider looks like to a template: a role, a policy, a proof. Those that we have take none of it yet. */
+/** What a cloud's provider looks like to a template: a role and a policy. */
 const options = z.looseObject({
   role: slot("arn-part"),
   policy: z.unknown().optional(),
-  as: z.enum(["broker", "host", "job"]).optional(),
 });
 
 const awsLike: ProviderType<unknown, z.output<typeof options>> = {
   type: "aws-like",
+  proves: ["broker", "host", "job"],
   config: z.unknown(),
   create: () => ({
     options,
@@ -33,11 +34,11 @@ const awsLike: ProviderType<unknown, z.output<typeof options>> = {
 
 /** As a broker with that mayfly.yaml has them. */
 const config = loadConfig(`${folder}/mayfly.yaml`, settings({}));
-const types = new Map([...catalogue, ["aws-like", bind(awsLike)] as const]);
-const providers = configureProviders(config, types, {
-  clock: systemClock,
-  authority: { signJwt: unused, issueCertificate: unused },
-});
+const types: Catalogue = {
+  types: [...catalogue.types, awsLike.type],
+  load: (type) => (type === awsLike.type ? Promise.resolve(bind(awsLike)) : catalogue.load(type)),
+};
+const providers = await configureProviders(config, types, { clock: systemClock, authority: noAuthority });
 const ownRooms = roomsOf(config, providers);
 /** The good templates are for the day on which jobs have a network; what today's sandbox lacks is told by its images. */
 const { image = "" } = ownRooms.isolation.lacks;

@@ -108,7 +108,7 @@ export const flaws: readonly Flaw[] = [
     "all but some resources",
     policy('{ Effect: Allow, Action: ["s3:PutObject"], NotResource: ["arn:aws:s3:::bank/*"] }'),
   ),
-  refused("the job's own token upstream", put("{ provider: aws, role:", "{ provider: aws, as: job, role:")),
+  refused("the job's own token upstream", put("{ provider: aws, role:", "{ provider: aws-of-the-job, role:")),
   refused("an administrator's role", put("role/ci-deploy", "role/AdministratorAccess")),
   refused("Vault's own mounts", put("database/creds/shop-migrate", "sys/policy/root")),
   refused("a path that winds", put("database/creds/shop-migrate", "database/../sys/raw")),

@@ -54,7 +54,7 @@ export async function siteRooms(): Promise<SiteRooms> {
     const config = loadConfig(path, moved);
     const random = (size: number): Buffer => Buffer.alloc(size, 7);
     const authority = await openAuthority({ folder, issuerUrl: config.identity.url, clock: systemClock, random });
-    return roomsOf(config, configureProviders(config, catalogue, { clock: systemClock, authority }));
+    return roomsOf(config, await configureProviders(config, catalogue, { clock: systemClock, authority }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

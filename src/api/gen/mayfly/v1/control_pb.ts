@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mayfly/v1/control.proto.
  */
 export const file_mayfly_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("ChdtYXlmbHkvdjEvY29udHJvbC5wcm90bxIJbWF5Zmx5LnYxIkkKDkNvbnRhaW5SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEg4KBmNsb3NlZBgCIAEoCBILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIkwKD0NvbnRhaW5SZXNwb25zZRINCgVmZW5jZRgBIAEoBBISCgpydW5zX2VuZGVkGAIgASgNEhYKDmxlYXNlc19yZXZva2VkGAMgASgNIj0KElJldm9rZUxlYXNlUmVxdWVzdBINCgVsZWFzZRgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIjYKE1Jldm9rZUxlYXNlUmVzcG9uc2USHwoFbGVhc2UYASABKAsyEC5tYXlmbHkudjEuTGVhc2UiKQoNUmVsb2FkUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIjMKDlJlbG9hZFJlc3BvbnNlEiEKBnBvbGljeRgBIAEoCzIRLm1heWZseS52MS5Qb2xpY3kiPgoSUmVmcmVzaEtleXNSZXF1ZXN0Eg4KBmlzc3VlchgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIj0KE1JlZnJlc2hLZXlzUmVzcG9uc2USJgoHaXNzdWVycxgBIAMoCzIVLm1heWZseS52MS5Jc3N1ZXJLZXlzIlgKCklzc3VlcktleXMSDgoGaXNzdWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEgwKBGtpZHMYAyADKAkSDAoEaGVsZBgEIAMoCRIPCgd0cm91YmxlGAUgASgJIkkKEEFjY2VwdEtleVJlcXVlc3QSDgoGaXNzdWVyGAEgASgJEgsKA2tpZBgCIAEoCRILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIhMKEUFjY2VwdEtleVJlc3BvbnNlIigKDERyYWluUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIg8KDURyYWluUmVzcG9uc2UiKwoGUG9saWN5Eg4KBmRpZ2VzdBgBIAEoCRIRCgl0ZW1wbGF0ZXMYAiADKAkiIAoeQ29udHJvbFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0IvkCCh9Db250cm9sU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZHJhaW5pbmcYAyABKAgSIQoGcG9saWN5GAQgASgLMhEubWF5Zmx5LnYxLlBvbGljeRIPCgdpc3N1ZXJzGAUgAygJEiwKCXByb3ZpZGVycxgGIAMoCzIZLm1heWZseS52MS5Qcm92aWRlclN0YXR1cxIrCglzYW5kYm94ZXMYByABKAsyGC5tYXlmbHkudjEuU2FuZGJveFN0YXR1cxInCgZsZWRnZXIYCCABKAsyFy5tYXlmbHkudjEuTGVkZ2VyU3RhdHVzEiYKBmxlYXNlcxgJIAEoCzIWLm1heWZseS52MS5MZWFzZVN0YXR1cxIjCgd0cm91YmxlGAogAygLMhIubWF5Zmx5LnYxLlRyb3VibGUiLAoOUHJvdmlkZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJIkMKDVNhbmRib3hTdGF0dXMSDwoHcnVudGltZRgBIAEoCRIPCgdydW5uaW5nGAIgASgNEhAKCGNhcGFjaXR5GAMgASgNIkIKDExlZGdlclN0YXR1cxIOCgZvcmlnaW4YASABKAkSDAoEc2l6ZRgCIAEoBBIUCgx2ZXJpZmllcl9rZXkYAyABKAkiLAoLTGVhc2VTdGF0dXMSDAoEbGl2ZRgBIAEoDRIPCgdvdmVyZHVlGAIgASgNIiYKB1Ryb3VibGUSDAoEY29kZRgBIAEoCRINCgVhYm91dBgCIAEoCTKVBAoOQ29udHJvbFNlcnZpY2USQAoHQ29udGFpbhIZLm1heWZseS52MS5Db250YWluUmVxdWVzdBoaLm1heWZseS52MS5Db250YWluUmVzcG9uc2USTAoLUmV2b2tlTGVhc2USHS5tYXlmbHkudjEuUmV2b2tlTGVhc2VSZXF1ZXN0Gh4ubWF5Zmx5LnYxLlJldm9rZUxlYXNlUmVzcG9uc2USPQoGUmVsb2FkEhgubWF5Zmx5LnYxLlJlbG9hZFJlcXVlc3QaGS5tYXlmbHkudjEuUmVsb2FkUmVzcG9uc2USTAoLUmVmcmVzaEtleXMSHS5tYXlmbHkudjEuUmVmcmVzaEtleXNSZXF1ZXN0Gh4ubWF5Zmx5LnYxLlJlZnJlc2hLZXlzUmVzcG9uc2USRgoJQWNjZXB0S2V5EhsubWF5Zmx5LnYxLkFjY2VwdEtleVJlcXVlc3QaHC5tYXlmbHkudjEuQWNjZXB0S2V5UmVzcG9uc2USOgoFRHJhaW4SFy5tYXlmbHkudjEuRHJhaW5SZXF1ZXN0GhgubWF5Zmx5LnYxLkRyYWluUmVzcG9uc2USYgoJR2V0U3RhdHVzEikubWF5Zmx5LnYxLkNvbnRyb2xTZXJ2aWNlR2V0U3RhdHVzUmVxdWVzdBoqLm1heWZseS52MS5Db250cm9sU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
+  fileDesc("ChdtYXlmbHkvdjEvY29udHJvbC5wcm90bxIJbWF5Zmx5LnYxIkkKDkNvbnRhaW5SZXF1ZXN0Eg0KBXNjb3BlGAEgASgJEg4KBmNsb3NlZBgCIAEoCBILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIkwKD0NvbnRhaW5SZXNwb25zZRINCgVmZW5jZRgBIAEoBBISCgpydW5zX2VuZGVkGAIgASgNEhYKDmxlYXNlc19yZXZva2VkGAMgASgNIj0KElJldm9rZUxlYXNlUmVxdWVzdBINCgVsZWFzZRgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIjYKE1Jldm9rZUxlYXNlUmVzcG9uc2USHwoFbGVhc2UYASABKAsyEC5tYXlmbHkudjEuTGVhc2UiKQoNUmVsb2FkUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIjMKDlJlbG9hZFJlc3BvbnNlEiEKBnBvbGljeRgBIAEoCzIRLm1heWZseS52MS5Qb2xpY3kiPgoSUmVmcmVzaEtleXNSZXF1ZXN0Eg4KBmlzc3VlchgBIAEoCRILCgN3aG8YAiABKAkSCwoDd2h5GAMgASgJIj0KE1JlZnJlc2hLZXlzUmVzcG9uc2USJgoHaXNzdWVycxgBIAMoCzIVLm1heWZseS52MS5Jc3N1ZXJLZXlzIlgKCklzc3VlcktleXMSDgoGaXNzdWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEgwKBGtpZHMYAyADKAkSDAoEaGVsZBgEIAMoCRIPCgd0cm91YmxlGAUgASgJIkkKEEFjY2VwdEtleVJlcXVlc3QSDgoGaXNzdWVyGAEgASgJEgsKA2tpZBgCIAEoCRILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIhMKEUFjY2VwdEtleVJlc3BvbnNlIlgKEFJvdGF0ZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRzaWduGAIgASgIEg4KBmxlYWtlZBgDIAEoCBILCgN3aG8YBCABKAkSCwoDd2h5GAUgASgJIjcKEVJvdGF0ZUtleVJlc3BvbnNlEg8KB3NpZ25pbmcYASABKAkSEQoJcHVibGlzaGVkGAIgAygJIkkKDVJvdGF0ZVJlcXVlc3QSEAoIcHJvdmlkZXIYASABKAkSDAoEbmFtZRgCIAEoCRILCgN3aG8YAyABKAkSCwoDd2h5GAQgASgJIjgKDlJvdGF0ZVJlc3BvbnNlEiYKCXJvdGF0aW9ucxgBIAMoCzITLm1heWZseS52MS5Sb3RhdGlvbiKVAQoIUm90YXRpb24SEAoIcHJvdmlkZXIYASABKAkSDAoEbmFtZRgCIAEoCRIuCgpyb3RhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgd0cm91YmxlGAUgASgJIigKDERyYWluUmVxdWVzdBILCgN3aG8YASABKAkSCwoDd2h5GAIgASgJIg8KDURyYWluUmVzcG9uc2UiKwoGUG9saWN5Eg4KBmRpZ2VzdBgBIAEoCRIRCgl0ZW1wbGF0ZXMYAiADKAkiIAoeQ29udHJvbFNlcnZpY2VHZXRTdGF0dXNSZXF1ZXN0IqEDCh9Db250cm9sU2VydmljZUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZHJhaW5pbmcYAyABKAgSIQoGcG9saWN5GAQgASgLMhEubWF5Zmx5LnYxLlBvbGljeRIPCgdpc3N1ZXJzGAUgAygJEiwKCXByb3ZpZGVycxgGIAMoCzIZLm1heWZseS52MS5Qcm92aWRlclN0YXR1cxIrCglzYW5kYm94ZXMYByABKAsyGC5tYXlmbHkudjEuU2FuZGJveFN0YXR1cxInCgZsZWRnZXIYCCABKAsyFy5tYXlmbHkudjEuTGVkZ2VyU3RhdHVzEiYKBmxlYXNlcxgJIAEoCzIWLm1heWZseS52MS5MZWFzZVN0YXR1cxIjCgd0cm91YmxlGAogAygLMhIubWF5Zmx5LnYxLlRyb3VibGUSJgoJcm90YXRpb25zGAsgAygLMhMubWF5Zmx5LnYxLlJvdGF0aW9uIiwKDlByb3ZpZGVyU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCSJDCg1TYW5kYm94U3RhdHVzEg8KB3J1bnRpbWUYASABKAkSDwoHcnVubmluZxgCIAEoDRIQCghjYXBhY2l0eRgDIAEoDSJCCgxMZWRnZXJTdGF0dXMSDgoGb3JpZ2luGAEgASgJEgwKBHNpemUYAiABKAQSFAoMdmVyaWZpZXJfa2V5GAMgASgJIiwKC0xlYXNlU3RhdHVzEgwKBGxpdmUYASABKA0SDwoHb3ZlcmR1ZRgCIAEoDSImCgdUcm91YmxlEgwKBGNvZGUYASABKAkSDQoFYWJvdXQYAiABKAkynAUKDkNvbnRyb2xTZXJ2aWNlEkAKB0NvbnRhaW4SGS5tYXlmbHkudjEuQ29udGFpblJlcXVlc3QaGi5tYXlmbHkudjEuQ29udGFpblJlc3BvbnNlEkwKC1Jldm9rZUxlYXNlEh0ubWF5Zmx5LnYxLlJldm9rZUxlYXNlUmVxdWVzdBoeLm1heWZseS52MS5SZXZva2VMZWFzZVJlc3BvbnNlEj0KBlJlbG9hZBIYLm1heWZseS52MS5SZWxvYWRSZXF1ZXN0GhkubWF5Zmx5LnYxLlJlbG9hZFJlc3BvbnNlEkwKC1JlZnJlc2hLZXlzEh0ubWF5Zmx5LnYxLlJlZnJlc2hLZXlzUmVxdWVzdBoeLm1heWZseS52MS5SZWZyZXNoS2V5c1Jlc3BvbnNlEkYKCUFjY2VwdEtleRIbLm1heWZseS52MS5BY2NlcHRLZXlSZXF1ZXN0GhwubWF5Zmx5LnYxLkFjY2VwdEtleVJlc3BvbnNlEkYKCVJvdGF0ZUtleRIbLm1heWZseS52MS5Sb3RhdGVLZXlSZXF1ZXN0GhwubWF5Zmx5LnYxLlJvdGF0ZUtleVJlc3BvbnNlEj0KBlJvdGF0ZRIYLm1heWZseS52MS5Sb3RhdGVSZXF1ZXN0GhkubWF5Zmx5LnYxLlJvdGF0ZVJlc3BvbnNlEjoKBURyYWluEhcubWF5Zmx5LnYxLkRyYWluUmVxdWVzdBoYLm1heWZseS52MS5EcmFpblJlc3BvbnNlEmIKCUdldFN0YXR1cxIpLm1heWZseS52MS5Db250cm9sU2VydmljZUdldFN0YXR1c1JlcXVlc3QaKi5tYXlmbHkudjEuQ29udHJvbFNlcnZpY2VHZXRTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_mayfly_v1_lease]);
 
 /**
  * See ControlService.Contain.
@@ -325,6 +325,183 @@ export const AcceptKeyResponseSchema: GenMessage<AcceptKeyResponse> = /*@__PURE_
   messageDesc(file_mayfly_v1_control, 10);
 
 /**
+ * See ControlService.RotateKey.
+ *
+ * @generated from message mayfly.v1.RotateKeyRequest
+ */
+export type RotateKeyRequest = Message<"mayfly.v1.RotateKeyRequest"> & {
+  /**
+   * `proofs` or `jobs`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * False makes the next key, which is published and does not sign yet. True lets it sign.
+   *
+   * @generated from field: bool sign = 2;
+   */
+  sign: boolean;
+
+  /**
+   * The key that signed until now is not published any more, and what it signed is not verified any more. With `sign` only.
+   *
+   * @generated from field: bool leaked = 3;
+   */
+  leaked: boolean;
+
+  /**
+   * @generated from field: string who = 4;
+   */
+  who: string;
+
+  /**
+   * @generated from field: string why = 5;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message mayfly.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 11);
+
+/**
+ * See ControlService.RotateKey.
+ *
+ * @generated from message mayfly.v1.RotateKeyResponse
+ */
+export type RotateKeyResponse = Message<"mayfly.v1.RotateKeyResponse"> & {
+  /**
+   * The id of the key that signs.
+   *
+   * @generated from field: string signing = 1;
+   */
+  signing: string;
+
+  /**
+   * The ids of all that are published, that one first.
+   *
+   * @generated from field: repeated string published = 2;
+   */
+  published: string[];
+};
+
+/**
+ * Describes the message mayfly.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 12);
+
+/**
+ * See ControlService.Rotate.
+ *
+ * @generated from message mayfly.v1.RotateRequest
+ */
+export type RotateRequest = Message<"mayfly.v1.RotateRequest"> & {
+  /**
+   * An entry of mayfly.yaml.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * What to replace, as its provider names it; left empty, all of it.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string who = 3;
+   */
+  who: string;
+
+  /**
+   * @generated from field: string why = 4;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message mayfly.v1.RotateRequest.
+ * Use `create(RotateRequestSchema)` to create a new message.
+ */
+export const RotateRequestSchema: GenMessage<RotateRequest> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 13);
+
+/**
+ * See ControlService.Rotate.
+ *
+ * @generated from message mayfly.v1.RotateResponse
+ */
+export type RotateResponse = Message<"mayfly.v1.RotateResponse"> & {
+  /**
+   * As they stand afterwards.
+   *
+   * @generated from field: repeated mayfly.v1.Rotation rotations = 1;
+   */
+  rotations: Rotation[];
+};
+
+/**
+ * Describes the message mayfly.v1.RotateResponse.
+ * Use `create(RotateResponseSchema)` to create a new message.
+ */
+export const RotateResponseSchema: GenMessage<RotateResponse> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 14);
+
+/**
+ * A secret that a provider can replace.
+ *
+ * @generated from message mayfly.v1.Rotation
+ */
+export type Rotation = Message<"mayfly.v1.Rotation"> & {
+  /**
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * When this broker last replaced it; unset where it never did.
+   *
+   * @generated from field: google.protobuf.Timestamp rotated_at = 3;
+   */
+  rotatedAt?: Timestamp | undefined;
+
+  /**
+   * When it is replaced next; unset where mayfly.yaml has no `rotate_every`.
+   *
+   * @generated from field: google.protobuf.Timestamp next = 4;
+   */
+  next?: Timestamp | undefined;
+
+  /**
+   * Why the last attempt failed; empty where it did not.
+   *
+   * @generated from field: string trouble = 5;
+   */
+  trouble: string;
+};
+
+/**
+ * Describes the message mayfly.v1.Rotation.
+ * Use `create(RotationSchema)` to create a new message.
+ */
+export const RotationSchema: GenMessage<Rotation> = /*@__PURE__*/
+  messageDesc(file_mayfly_v1_control, 15);
+
+/**
  * See ControlService.Drain.
  *
  * @generated from message mayfly.v1.DrainRequest
@@ -346,7 +523,7 @@ export type DrainRequest = Message<"mayfly.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 11);
+  messageDesc(file_mayfly_v1_control, 16);
 
 /**
  * See ControlService.Drain.
@@ -361,7 +538,7 @@ export type DrainResponse = Message<"mayfly.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 12);
+  messageDesc(file_mayfly_v1_control, 17);
 
 /**
  * The templates that decide.
@@ -387,7 +564,7 @@ export type Policy = Message<"mayfly.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 13);
+  messageDesc(file_mayfly_v1_control, 18);
 
 /**
  * See ControlService.GetStatus.
@@ -402,7 +579,7 @@ export type ControlServiceGetStatusRequest = Message<"mayfly.v1.ControlServiceGe
  * Use `create(ControlServiceGetStatusRequestSchema)` to create a new message.
  */
 export const ControlServiceGetStatusRequestSchema: GenMessage<ControlServiceGetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 14);
+  messageDesc(file_mayfly_v1_control, 19);
 
 /**
  * See ControlService.GetStatus.
@@ -461,6 +638,13 @@ export type ControlServiceGetStatusResponse = Message<"mayfly.v1.ControlServiceG
    * @generated from field: repeated mayfly.v1.Trouble trouble = 10;
    */
   trouble: Trouble[];
+
+  /**
+   * What providers can replace, and how old it is.
+   *
+   * @generated from field: repeated mayfly.v1.Rotation rotations = 11;
+   */
+  rotations: Rotation[];
 };
 
 /**
@@ -468,7 +652,7 @@ export type ControlServiceGetStatusResponse = Message<"mayfly.v1.ControlServiceG
  * Use `create(ControlServiceGetStatusResponseSchema)` to create a new message.
  */
 export const ControlServiceGetStatusResponseSchema: GenMessage<ControlServiceGetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 15);
+  messageDesc(file_mayfly_v1_control, 20);
 
 /**
  * A configured provider.
@@ -492,7 +676,7 @@ export type ProviderStatus = Message<"mayfly.v1.ProviderStatus"> & {
  * Use `create(ProviderStatusSchema)` to create a new message.
  */
 export const ProviderStatusSchema: GenMessage<ProviderStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 16);
+  messageDesc(file_mayfly_v1_control, 21);
 
 /**
  * Where jobs run, and how many.
@@ -521,7 +705,7 @@ export type SandboxStatus = Message<"mayfly.v1.SandboxStatus"> & {
  * Use `create(SandboxStatusSchema)` to create a new message.
  */
 export const SandboxStatusSchema: GenMessage<SandboxStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 17);
+  messageDesc(file_mayfly_v1_control, 22);
 
 /**
  * Which ledger, and how long it is.
@@ -552,7 +736,7 @@ export type LedgerStatus = Message<"mayfly.v1.LedgerStatus"> & {
  * Use `create(LedgerStatusSchema)` to create a new message.
  */
 export const LedgerStatusSchema: GenMessage<LedgerStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 18);
+  messageDesc(file_mayfly_v1_control, 23);
 
 /**
  * Leases that are not over.
@@ -578,7 +762,7 @@ export type LeaseStatus = Message<"mayfly.v1.LeaseStatus"> & {
  * Use `create(LeaseStatusSchema)` to create a new message.
  */
 export const LeaseStatusSchema: GenMessage<LeaseStatus> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 19);
+  messageDesc(file_mayfly_v1_control, 24);
 
 /**
  * Something that is wrong now.
@@ -604,7 +788,7 @@ export type Trouble = Message<"mayfly.v1.Trouble"> & {
  * Use `create(TroubleSchema)` to create a new message.
  */
 export const TroubleSchema: GenMessage<Trouble> = /*@__PURE__*/
-  messageDesc(file_mayfly_v1_control, 20);
+  messageDesc(file_mayfly_v1_control, 25);
 
 /**
  * What a responder or an operator may do. Served on control.sock only.
@@ -663,6 +847,26 @@ export const ControlService: GenService<{
     methodKind: "unary";
     input: typeof AcceptKeyRequestSchema;
     output: typeof AcceptKeyResponseSchema;
+  },
+  /**
+   * Makes the next signing key of the broker, or lets that one sign.
+   *
+   * @generated from rpc mayfly.v1.ControlService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * Has a provider replace a secret that its upstream stores, now.
+   *
+   * @generated from rpc mayfly.v1.ControlService.Rotate
+   */
+  rotate: {
+    methodKind: "unary";
+    input: typeof RotateRequestSchema;
+    output: typeof RotateResponseSchema;
   },
   /**
    * Takes no new work, lets what runs come to its end, and then stops the broker. Answers at once.
