@@ -72,7 +72,7 @@ async function check(io: Io, types: LoadCatalogue, given: string | undefined, fl
   if (!existsSync(`${folder}/.`))
     throw new BrokerError("usage", `${folder} is no folder that can be read`, { hint: "name the folder of the templates" });
   const from = { config, folder, flags };
-  if (!(await checkFolder(io, types, from))) return;
+  if (!goesOn(await checkFolder(io, types, from), flags)) return sayUndone(io, flags);
   if (flags.replay !== undefined) {
     const { checkReplay } = await import("./check-replay.ts");
     return checkReplay(io, types, { ...from, span: flags.replay });
@@ -82,12 +82,22 @@ async function check(io: Io, types: LoadCatalogue, given: string | undefined, fl
   return checkTests(io, types, from);
 }
 
-/** Whether they are good, as far as the folder alone tells: no test is run and nothing replayed by templates that are not. */
+function sayUndone(io: Io, { test, replay }: CheckFlags): void {
+  if (test === true) say(io, "mayfly: so no test was run");
+  if (replay !== undefined) say(io, "mayfly: so nothing was replayed");
+}
+
+/** Tests are run where `--strict` failed on advice alone, too; but two JSON documents would be none. */
+function goesOn({ loads, failed }: { readonly loads: boolean; readonly failed: boolean }, { test, json }: CheckFlags): boolean {
+  return loads && (!failed || (test === true && json !== true));
+}
+
+/** How they are, as far as the folder alone tells: no test is run and nothing replayed by templates that do not load. */
 async function checkFolder(
   io: Io,
   types: LoadCatalogue,
   { config, folder, flags }: { readonly config: Config; readonly folder: string; readonly flags: CheckFlags },
-): Promise<boolean> {
+): Promise<{ readonly loads: boolean; readonly failed: boolean }> {
   const compiled = withProblems(await readTemplates(io, types, { config, folder }), await lastWordProblems(io, config));
   const loads = compiled.kind === "policy";
   const problems = loads ? compiled.findings : compiled.problems;
@@ -96,7 +106,7 @@ async function checkFolder(
   // What comes then has a summary of its own, and two JSON documents would be none.
   const left = !failed && (flags.replay !== undefined || (flags.test === true && flags.json === true));
   if (!left) report(io, { compiled, problems, failed, folder }, flags);
-  return !failed;
+  return { loads, failed };
 }
 
 /** The templates and the last word come into force together, or neither does. */

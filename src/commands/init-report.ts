@@ -40,7 +40,7 @@ export function report(io: Io, { name, files, issuer, lacking, snippet, jobs, ch
 function jobLines(template: string, jobs: readonly ExistingJob[]): readonly string[] {
   if (jobs.length === 0) return [];
   return [
-    `then put \`mayfly run --template ${template} --\` before the command that needs the credentials; the jobs there are lack for it:`,
+    `then put \`mayfly run --template ${template} --\` before the command that needs the credentials; these jobs are there, and what each lacks:`,
     ...jobs.map(({ file, job, lacks }) => `  ${file}: ${job}: ${lacks.join("; ") || "nothing"}`),
   ];
 }

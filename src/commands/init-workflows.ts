@@ -72,7 +72,7 @@ function githubJobs(workflow: Members, { environment }: Needs): Jobs {
   return stepJobs(workflow).map(([name, job]) => [
     name,
     [
-      ...(mayAsk(job["permissions"] ?? workflow["permissions"]) ? [] : ["permissions: { id-token: write, contents: read }"]),
+      ...lackedPermissions(job["permissions"] ?? workflow["permissions"]),
       ...(ownRunner(job["runs-on"]) ? [] : ["runs-on: self-hosted"]),
       ...lackedEnvironment(job["environment"], environment),
     ],
@@ -93,8 +93,13 @@ function stepJobs(workflow: Members): readonly (readonly [string, Members])[] {
     .filter(([, job]) => Array.isArray(job["steps"]));
 }
 
-function mayAsk(permissions: unknown): boolean {
-  return permissions === "write-all" || members(permissions)["id-token"] === "write";
+/** A job that names permissions has no others, so those that it has stay named. */
+function lackedPermissions(written: unknown): readonly string[] {
+  const named = members(written);
+  if (written === "write-all" || named["id-token"] === "write") return [];
+  return Object.keys(named).length === 0
+    ? ["permissions: { id-token: write, contents: read }"]
+    : ["id-token: write, beside its permissions"];
 }
 
 /** Where a label is filled when it runs, nobody can tell. */

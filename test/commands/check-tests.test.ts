@@ -285,9 +285,17 @@ describe("the run of all tests", () => {
     put("deploy.yaml", deploy.replace("issuer: github", "issuer: nobody"));
     put("deploy.test.yaml", `${head}  - { it: x, expect: { granted: deploy } }\n`);
     for (const flags of [[], ["--json"]]) {
-      const { stdout, exit } = await check(...flags);
+      const { stdout, stderr, exit } = await check(...flags);
       expect([exit, stdout]).toEqual([1, expect.stringContaining("mayfly.yaml has no issuer nobody")]);
+      expect(stderr).toContain("mayfly: so no test was run\n");
     }
+  });
+
+  test("is run all the same where --strict fails on advice alone", async () => {
+    put("deploy.yaml", deploy.replace(/^# yaml-language-server.*\n/, ""));
+    put("deploy.test.yaml", `${head}  - { it: x, expect: { granted: deploy } }\n`);
+    const { stdout, exit } = await check("--strict");
+    expect([exit, stdout]).toEqual([1, expect.stringMatching(/advice[\s\S]*1 test, 1 passed, 0 failed\n$/)]);
   });
 
   test("of the templates that come with Mayfly passes", async () => {

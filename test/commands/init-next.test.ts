@@ -148,7 +148,7 @@ describe("of the jobs that a pipeline has, init says what they lack", () => {
     [
       "a permission that the job takes back",
       workflow({ permissions: { contents: "read" } }, { permissions: { "id-token": "write" } }),
-      "permissions: { id-token: write, contents: read }",
+      "id-token: write, beside its permissions",
     ],
     [
       "a permission, on a runner of a group",

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -98,17 +99,26 @@ async function answers(ready: () => Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** A port that was free a moment ago, for servers that cannot be told "any" and then asked which. */
+/**
+ * A port that nobody listens on, from below those that the kernel gives to whoever asks for any (ip_local_port_range): between the look
+ * and the server's own bind, another server of the tests would else be given it.
+ */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 50; tries += 1) {
+    const port = randomInt(12_000, 32_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("no free port was found");
+}
+
+async function isFree(port: number): Promise<boolean> {
   const probe = createServer();
-  await new Promise<void>((resolve, reject) => {
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", resolve);
+  const listening = await new Promise<boolean>((resolve) => {
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => resolve(true));
   });
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port was given");
-  return address.port;
+  if (listening) await new Promise((resolve) => probe.close(resolve));
+  return listening;
 }
 
 export interface Outcome {

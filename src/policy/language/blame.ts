@@ -22,6 +22,34 @@ export function blaming(document: TemplateDocument, fillers: readonly Filler[]):
   return { ...document, problem };
 }
 
+/** Who extends what, and for which entry of its own `for_each`. */
+interface Extending {
+  readonly base: { readonly file: string } | undefined;
+  readonly documents: readonly [TemplateDocument, ...TemplateDocument[]];
+  readonly fillers: { readonly own: readonly Filler[] };
+}
+
+/** The same document, but that what is asked of a child is said of the child where only its base has it: the base may be right for others. */
+export function ofChild(
+  document: TemplateDocument,
+  {
+    base,
+    documents: [mine],
+    fillers: {
+      own: [filler],
+    },
+  }: Extending,
+): TemplateDocument {
+  if (base === undefined) return document;
+  const at = filler === undefined ? ["extends"] : ["for_each", filler.entry];
+  const problem: TemplateDocument["problem"] = (path, message, fix) => {
+    const found = document.problem(path, message, fix);
+    if (found.file !== base.file) return found;
+    return mine.problem(at, `${found.key}: ${found.message} (${found.file}:${found.line})`, fix);
+  };
+  return { ...document, problem };
+}
+
 type Say = (message: string, fix?: string) => ReturnType<TemplateDocument["problem"]>;
 
 function ofText(

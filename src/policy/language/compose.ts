@@ -1,5 +1,5 @@
 import type { Problem } from "../problem.ts";
-import type { Filler } from "./blame.ts";
+import { type Filler, ofChild } from "./blame.ts";
 import { fileProblem, layered, type TemplateDocument } from "./document.ts";
 import { type Filling, fillEach, mentionsEach, unfilledIn, type Variables } from "./each.ts";
 import { mergeBase } from "./extends.ts";
@@ -224,7 +224,7 @@ function checkUnfilled(composed: Omit<Composed, "open">, entry: Entry, problems:
         ? `${spelled} without a for_each that fills it`
         : `entry ${entry.name} has nothing for ${spelled}`;
     problems.push(
-      where.problem(
+      ofChild(where, composed).problem(
         path,
         message,
         variables.length === 0 ? "write the value out" : meant(spelled.replace(/^\{each\.|\}$/g, ""), variables),

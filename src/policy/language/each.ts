@@ -13,7 +13,8 @@ export function mentionsEach(value: unknown): boolean {
   return Object.entries(value).some(([key, item]: [string, unknown]) => looksFilled.test(key) || mentionsEach(item));
 }
 
-const looksFilled = /\{\s*each\b[^}]*\}?/i;
+/** A claim may be called `each-team`. */
+const looksFilled = /\{\s*each[.\s][^}]*\}?/i;
 
 /** The variables that a text names, as often as it does. */
 export function namedIn(text: string): readonly string[] {

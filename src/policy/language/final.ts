@@ -2,7 +2,7 @@ import { hoursSchema } from "../hours.ts";
 import type { Draft } from "../lint/lint.ts";
 import type { Template } from "../policy.ts";
 import { type WhoLine, whoLinesSchema } from "../who.ts";
-import { blaming } from "./blame.ts";
+import { blaming, ofChild } from "./blame.ts";
 import { type Bounds, type BoundsAbove, folderOf } from "./bounds.ts";
 import type { Composed } from "./compose.ts";
 import { readCredentials } from "./credential.ts";
@@ -10,7 +10,7 @@ import { fileProblem, layered, type Path, type TemplateDocument } from "./docume
 import { expandedOf } from "./expanded.ts";
 import { checkNarrower, type ReadBase } from "./narrow.ts";
 import { readParts, type WrittenPart, writtenAs } from "./parts.ts";
-import { own, type Plain, plainOf } from "./plain.ts";
+import { isPlain, own, type Plain, plainOf } from "./plain.ts";
 import type { Reading } from "./reading.ts";
 import { readShape, type Shape, type Surroundings } from "./shape.ts";
 import type { Stepwise } from "./stepwise.ts";
@@ -109,17 +109,19 @@ function templateOf<D, I>(
   const { document, file, name, bounds } = one;
   const reading = { document, problems };
   checkFolder(one, reading);
-  const value = one.who.length > 0 ? withUsual(one.value, bounds, reading) : one.value;
+  const forJobs = one.who.length > 0;
+  const value = forJobs ? withUsual(one.value, bounds, reading) : one.value;
   const shape = value && readShape(value, finishing, reading);
   const { who, when, ...parts } = readWhoAndWhen(one, finishing, reading);
   if (value === undefined || shape === undefined) return undefined;
   const { written, steps, network, isolation, unlimited, observe } = shape;
   const inBounds = Math.min(...bounds.map(({ maxTtl }) => maxTtl));
   const credentials = readCredentials(written, { rooms, inBounds }, reading);
-  if (base !== undefined) checkNarrower(shape, base, rooms.isolation, reading);
-  if (one.who.length > 0)
-    for (const above of bounds) checkWithin({ shape, credentials, providers: rooms.providers }, above, reading);
-  const owner = written.owner ?? finishing.above(file).all.findLast((above) => above.owner !== undefined)?.owner;
+  const childs = { document: ofChild(document, one), problems };
+  if (base !== undefined) checkNarrower(shape, base, rooms.isolation, childs);
+  for (const above of forJobs ? bounds : [])
+    checkWithin({ shape, credentials, providers: rooms.providers }, above, isAbove(above, one.base) ? reading : childs);
+  const owner = written.owner ?? ownerAbove(finishing.above(file).all);
   const template = {
     name,
     file,
@@ -140,9 +142,20 @@ function templateOf<D, I>(
   };
 }
 
+function ownerAbove<I>(bounds: readonly Bounds<I>[]): string | undefined {
+  return bounds.findLast(({ owner }) => owner !== undefined)?.owner;
+}
+
+/** What a base has beyond the bounds of its own folder is its own mistake, whoever extends it. */
+function isAbove<I>(bounds: Bounds<I>, base: Composed["base"]): boolean {
+  return base?.file.startsWith(folderOf(bounds.file)) === true;
+}
+
 /** What a template leaves out of its `sandbox`, and the bounds list: the values that are in the list of each. */
 function withUsual<I>(value: Plain, bounds: readonly Bounds<I>[], { document, problems }: Reading): Plain | undefined {
-  const sandbox = plainOf(value["sandbox"] ?? {});
+  const { sandbox = {} } = value;
+  // Whoever wrote something else there hears so; it is not taken for a sandbox that was left out.
+  if (!isPlain(sandbox)) return value;
   const lists = new Map<string, readonly string[]>();
   for (const { file, sandbox: most } of bounds)
     for (const [key, list] of Object.entries(most.usual)) {

@@ -22,9 +22,24 @@ export function readPart<T>(
   return undefined;
 }
 
-/** So that what is wrong can be said in the writer's words: see `wording.ts`. */
+/**
+ * So that what is wrong can be said in the writer's words: see `wording.ts`. A schema that throws, such as one that parses again in a transform,
+ * does not end the reading of all the rest.
+ */
 export function parsePart<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
-  return schema.safeParse(value, { error: () => unsaid, reportInput: true });
+  const params = { error: () => unsaid, reportInput: true };
+  try {
+    return schema.safeParse(value, params);
+  } catch (error) {
+    return failing<T>(error).safeParse(value, params);
+  }
+}
+
+function failing<T>(error: unknown): z.ZodType<T> {
+  const thrown = error instanceof z.ZodError ? error.issues : [{ message: String(error), path: [] }];
+  return z.custom<T>().superRefine((_, context) => {
+    for (const { message, path } of thrown) context.addIssue({ code: "custom", message: `cannot be read: ${message}`, path });
+  });
 }
 
 /** One mistake is one problem: what is no list is not also too long, and a misspelled key not also a missing one. */

@@ -109,7 +109,7 @@ function optionFlaws<D, I>(
     })),
     ...unfit.map(([key, patterns]) => ({
       path: [...at, key],
-      message: `not ${patterns.map(({ written: text }) => String(text)).join(" or ")}`,
+      message: `not ${patterns.map(({ written: text }) => JSON.stringify(text)).join(" or ")}`,
     })),
     ...(entry.max_ttl !== undefined && ttl > entry.max_ttl
       ? [{ path: [...at, "ttl"], message: `longer than ${durationText(entry.max_ttl)}` }]

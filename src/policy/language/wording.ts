@@ -28,10 +28,16 @@ function ours(issue: z.core.$ZodIssue, number: string | undefined): Words {
     case "too_big":
       return said(`more than ${amount(issue.origin, issue.maximum)}`);
     case "too_small":
-      return issue.origin === "array" ? said("is empty", "name at least one") : said(`less than ${issue.minimum}`);
+      return ofLess(issue);
     default:
       return said(issue.message);
   }
+}
+
+function ofLess({ origin, minimum, inclusive }: z.core.$ZodIssueTooSmall): Words {
+  if (origin === "array") return said("is empty", "name at least one");
+  if (origin === "string" && minimum === 1) return said("is empty");
+  return said(inclusive === false ? `must be more than ${minimum}` : `less than ${amount(origin, minimum)}`);
 }
 
 function said(message: string, fix?: string): Words {

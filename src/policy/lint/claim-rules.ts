@@ -63,14 +63,14 @@ export const claimRules: readonly Rule[] = [
     level: "error",
     says: "Two lines contradict each other, so that no job can ever match.",
     fix: "take one of them out",
-    check: (linted) => contradictions(linted).findings,
+    check: contradictions,
   },
   {
     name: "too-much-to-compare",
     level: "advice",
     says: "The lines on one claim have so many globs that nobody compared all of them: whether two lines contradict each other is not known.",
     fix: "name fewer values, or write them out without '*'",
-    check: (linted) => (contradictions(linted).ended ? [{ path: ["who"], message: "there is too much to compare" }] : []),
+    check: ({ clashes }) => (clashes.ended ? [{ path: ["who"], message: "there is too much to compare" }] : []),
   },
   {
     name: "idle-line",

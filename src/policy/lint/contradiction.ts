@@ -1,8 +1,10 @@
 import type { Path } from "../language/document.ts";
+import type { Stepwise } from "../language/stepwise.ts";
 import { accepts, type Pattern } from "../pattern.ts";
+import type { IssuerRoom } from "../rooms.ts";
 import type { ClaimLine, WhoLine } from "../who.ts";
 import { writersOnly } from "./claim-values.ts";
-import { allowance, type Comparing, exclude } from "./exclude.ts";
+import { allowance, type Comparing, exclude, shareOf } from "./exclude.ts";
 import type { Finding, Linted } from "./rule.ts";
 import { asking, isLiteral, isSingle, patternText } from "./who-view.ts";
 
@@ -14,21 +16,38 @@ interface World {
   readonly own: ReadonlySet<ClaimLine>;
 }
 
-/** Of values that are compared for one template. */
-const mostSteps = 500_000;
+/** Characters that are compared at most. */
+const work = { most: 2_000_000, ofTree: 100_000_000 } as const;
 
-export interface Contradictions {
-  /** Why no job, or no job by one alternative of `any`, can match. */
+/** Pairs of lines that no job can hold together. */
+export interface Clashes {
   readonly findings: readonly Finding[];
   /** There was more to compare than anybody waits for, so that there may be others. */
   readonly ended: boolean;
 }
 
-export function contradictions(linted: Linted): Contradictions {
-  const { spend, spent } = allowance(mostSteps);
-  const by: Comparing = { spend, isList: (claim) => !isSingle(linted.issuers, claim) };
-  const found = worldsOf(linted.template.who).flatMap((world) => [...clashes(world, by), ...eventsWithoutTrust(world, linted)]);
-  return { findings: [...found, ...underivable(linted)].slice(0, 4), ended: spent() };
+/** More are not said of one template. */
+const mostFound = 4;
+
+/** `count`: how many templates the tree has, of which each is compared as much as any other. */
+export function* clashesOf(who: readonly WhoLine[], issuers: readonly IssuerRoom[], count: number): Stepwise<Clashes> {
+  const { spend, spent } = allowance(shareOf(count, work));
+  const by: Comparing = { spend, isList: (claim) => !isSingle(issuers, claim) };
+  const findings: Finding[] = [];
+  for (const world of worldsOf(who)) {
+    yield;
+    for (const [one, other] of pairsOf(world)) {
+      if (findings.length >= mostFound || spent()) return { findings, ended: spent() };
+      if (yield* exclude(one, other, by)) findings.push({ path: world.path, message: clash(one, other) });
+    }
+  }
+  return { findings, ended: spent() };
+}
+
+/** Why no job, or no job by one alternative of `any`, can match. */
+export function contradictions(linted: Linted): readonly Finding[] {
+  const events = worldsOf(linted.template.who).flatMap((world) => eventsWithoutTrust(world, linted));
+  return [...linted.clashes.findings, ...events, ...underivable(linted)].slice(0, mostFound);
 }
 
 function worldsOf(who: readonly WhoLine[]): readonly World[] {
@@ -41,19 +60,20 @@ function worldsOf(who: readonly WhoLine[]): readonly World[] {
 }
 
 /** Few lines are about one claim: at most three of each template, base and folder. */
-function clashes({ path, lines, own }: World, by: Comparing): readonly Finding[] {
+function pairsOf({ lines, own }: World): readonly (readonly [ClaimLine, ClaimLine])[] {
   return [...Map.groupBy(lines, ({ claim }) => claim).values()].flatMap((same) =>
     same.flatMap((line, index) =>
       same
         .slice(index + 1)
-        .filter((other) => (own.has(line) || own.has(other)) && exclude(line, other, by))
-        .map((other) => ({ path, message: line.kind === "claim" ? clash(line, other) : clash(other, line) })),
+        .filter((other) => own.has(line) || own.has(other))
+        .map((other) => [line, other] as const),
     ),
   );
 }
 
+/** What is asked for is said first. */
 function clash(one: ClaimLine, other: ClaimLine): string {
-  return `no job can ${told(one)} and ${told(other)}`;
+  return one.kind === "claim" ? `no job can ${told(one)} and ${told(other)}` : `no job can ${told(other)} and ${told(one)}`;
 }
 
 function told(line: ClaimLine): string {

@@ -1,3 +1,4 @@
+import type { Stepwise } from "../language/stepwise.ts";
 import { accepts, type Pattern } from "../pattern.ts";
 import type { ClaimLine } from "../who.ts";
 import { patternText } from "./who-view.ts";
@@ -6,13 +7,13 @@ import { patternText } from "./who-view.ts";
 export interface Comparing {
   /** Whether a token may hold several values of the claim: then two values of it never exclude each other. */
   isList(claim: string): boolean;
-  /** False where so many steps are more than is left: then nothing is said to exclude anything. */
-  spend(steps: number): boolean;
+  /** False where so much work is more than is left: then nothing is said to exclude anything. */
+  spend(work: number): boolean;
 }
 
-/** How many steps may be spent; more are not, and `spent` says so. */
-export function allowance(steps: number): { spend(steps: number): boolean; spent(): boolean } {
-  let [left, refused] = [steps, false];
+/** How much work may be done: about as many characters as may be compared. More is not done, and `spent` says so. */
+export function allowance(work: number): { spend(work: number): boolean; spent(): boolean } {
+  let [left, refused] = [work, false];
   return {
     spend: (wanted) => {
       refused ||= wanted > left;
@@ -23,49 +24,90 @@ export function allowance(steps: number): { spend(steps: number): boolean; spent
   };
 }
 
+/** What of a tree's whole work is one's own, so that nobody can use up what another needs: no more than `most`, however few they are. */
+export function shareOf(count: number, { most, ofTree }: { readonly most: number; readonly ofTree: number }): number {
+  return Math.min(most, Math.floor(ofTree / Math.max(1, count)));
+}
+
 /** Whether no job can hold both lines, as far as they say. */
-export function exclude(one: ClaimLine, other: ClaimLine, by: Comparing): boolean {
+export function* exclude(one: ClaimLine, other: ClaimLine, by: Comparing): Stepwise<boolean> {
   if (one.claim !== other.claim) return false;
-  if (one.kind !== "claim") return other.kind === "claim" && exclude(other, one, by);
+  if (one.kind !== "claim") return other.kind === "claim" && (yield* exclude(other, one, by));
   if (other.kind === "absent") return true;
   if (other.kind === "claim" && by.isList(one.claim)) return false;
   const [ours, theirs] = [valuesOf(one.patterns), valuesOf(other.patterns)];
   if (!by.spend(costOf(ours, theirs))) return false;
-  return other.kind === "not" ? ours.globs.length === 0 && covers(theirs, ours) : differ(ours, theirs);
+  return other.kind === "not" ? ours.globs.length === 0 && (yield* covers(theirs, ours)) : yield* differ(ours, theirs);
 }
 
 /** A line's values: the literal ones are looked up, and only globs are compared one by one. */
 interface Values {
   readonly literals: ReadonlySet<string | boolean>;
   readonly globs: readonly Pattern[];
+  /** What each glob's values begin with. */
+  readonly beginnings: readonly string[];
+  /** Of the literals, and of the beginnings, what it takes to compare all of them with one other. */
+  readonly sizes: { readonly literals: number; readonly beginnings: number };
 }
+
+/** A line is compared with hundreds of others, and read once. */
+const read = new WeakMap<readonly Pattern[], Values>();
 
 function valuesOf(patterns: readonly Pattern[]): Values {
-  const literals = patterns.flatMap((pattern) => (pattern.kind === "literal" ? [pattern.value] : []));
-  return { literals: new Set(literals), globs: patterns.filter(({ kind }) => kind === "glob") };
+  const known = read.get(patterns);
+  if (known !== undefined) return known;
+  const literals = new Set(patterns.flatMap((pattern) => (pattern.kind === "literal" ? [pattern.value] : [])));
+  const globs = patterns.filter(({ kind }) => kind === "glob");
+  const beginnings = globs.map((glob) => patternText(glob).split("*", 1)[0] ?? "");
+  const sizes = { literals: sizeOf([...literals].map(String)), beginnings: sizeOf(beginnings) };
+  const values = { literals, globs, beginnings, sizes };
+  read.set(patterns, values);
+  return values;
 }
 
+/** In characters: what it takes to compare two texts beside going through them. */
+const perText = 8;
+
+function sizeOf(texts: readonly string[]): number {
+  return texts.reduce((sum, { length }) => sum + length + perText, 0);
+}
+
+/** The characters that could come to be compared, at most. */
 function costOf(ours: Values, theirs: Values): number {
-  const [a, b] = [ours.literals.size + ours.globs.length, theirs.literals.size + theirs.globs.length];
-  return a + b + a * theirs.globs.length + b * ours.globs.length;
+  const lookups = ours.literals.size + theirs.literals.size + ours.globs.length + theirs.globs.length;
+  const against = (some: Values, { globs }: Values): number => (some.sizes.literals + some.sizes.beginnings) * globs.length;
+  return lookups + against(ours, theirs) + against(theirs, ours);
 }
 
-function covers(those: Values, { literals }: Values): boolean {
-  return [...literals].every((value) => those.literals.has(value) || those.globs.some((glob) => accepts(glob, value)));
+function* covers(those: Values, { literals }: Values): Stepwise<boolean> {
+  for (const value of literals) {
+    if (!those.literals.has(value) && !takes(those, value)) return false;
+    if (those.globs.length > 0) yield;
+  }
+  return true;
 }
 
-function differ(ours: Values, theirs: Values): boolean {
-  const shared = (some: Values, others: Values): boolean =>
-    [...some.literals].some((value) => others.literals.has(value) || others.globs.some((glob) => accepts(glob, value)));
-  return (
-    !shared(ours, theirs) &&
-    !shared(theirs, ours) &&
-    ours.globs.every((glob) => theirs.globs.every((other) => beginOtherwise(glob, other)))
-  );
+function takes({ globs }: Values, value: string | boolean): boolean {
+  return globs.some((glob) => accepts(glob, value));
+}
+
+function* differ(ours: Values, theirs: Values): Stepwise<boolean> {
+  return !(yield* share(ours, theirs)) && !(yield* share(theirs, ours)) && (yield* beginOtherwise(ours, theirs));
+}
+
+function* share(some: Values, others: Values): Stepwise<boolean> {
+  for (const value of some.literals) {
+    if (others.literals.has(value) || takes(others, value)) return true;
+    if (others.globs.length > 0) yield;
+  }
+  return false;
 }
 
 /** Two globs differ where what they begin with does; anything else may be the same value. */
-function beginOtherwise(one: Pattern, other: Pattern): boolean {
-  const [a = "", b = ""] = [one, other].map((glob) => patternText(glob).split("*", 1)[0] ?? "");
-  return !a.startsWith(b) && !b.startsWith(a);
+function* beginOtherwise(ours: Values, theirs: Values): Stepwise<boolean> {
+  for (const one of ours.beginnings) {
+    if (theirs.beginnings.some((other) => one.startsWith(other) || other.startsWith(one))) return false;
+    if (theirs.beginnings.length > 0) yield;
+  }
+  return true;
 }

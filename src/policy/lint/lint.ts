@@ -4,6 +4,7 @@ import type { Template } from "../policy.ts";
 import type { Problem } from "../problem.ts";
 import type { Rooms } from "../rooms.ts";
 import { idleAccepts } from "./accept.ts";
+import { clashesOf } from "./contradiction.ts";
 import { wholePolicy } from "./policy-view.ts";
 import type { Finding, Linted, Rule } from "./rule.ts";
 import { rules } from "./rules.ts";
@@ -23,13 +24,15 @@ export interface Draft {
  * `for_each`, of which the same finding is said once. Pure, and the same on every day unless `rooms.now` says which it is.
  */
 export function* lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unknown>): Stepwise<readonly Problem[]> {
-  const policy = wholePolicy(drafts, rooms);
+  const policy = yield* wholePolicy(drafts, rooms);
   const problems = new Map<string, Problem>();
   const fired = new Map<TemplateDocument, Set<string>>();
   for (const draft of drafts) {
     yield;
-    const linted = lintedOf(draft, rooms, policy);
-    for (const { rule, finding } of findings(linted)) {
+    const { who } = draft.template;
+    const clashes = yield* clashesOf(who, issuersOf(who, rooms), drafts.length);
+    const linted = lintedOf(draft, rooms, { policy, clashes });
+    for (const { rule, finding } of yield* findings(linted)) {
       fired.set(draft.document, (fired.get(draft.document) ?? new Set()).add(rule.name));
       if (isAccepted(rule, draft)) continue;
       const problem = problemOf(rule, finding, draft);
@@ -43,7 +46,7 @@ export function* lintPolicy(drafts: readonly Draft[], rooms: Rooms<unknown, unkn
 export function lintedOf(
   { template, written, document }: Draft,
   rooms: Rooms<unknown, unknown>,
-  policy: Linted["policy"],
+  { policy, clashes }: Pick<Linted, "policy" | "clashes">,
 ): Linted {
   return {
     template,
@@ -52,6 +55,7 @@ export function lintedOf(
     rooms,
     lines: placedLines(template.who),
     issuers: issuersOf(template.who, rooms),
+    clashes,
     runs: runsOf(template),
     endings: endingsOf(template, rooms),
     scopes: scopesOf({ template, written }),
@@ -79,13 +83,13 @@ function endingsOf({ credentials }: Draft["template"], { providers }: Rooms<unkn
   return new Map(known);
 }
 
-function findings(linted: Linted): readonly { readonly rule: Rule; readonly finding: Finding }[] {
-  return rules.flatMap((rule) =>
-    rule
-      .check(linted)
-      .slice(0, mostOfOne)
-      .map((finding) => ({ rule, finding })),
-  );
+function* findings(linted: Linted): Stepwise<readonly { readonly rule: Rule; readonly finding: Finding }[]> {
+  const found: { readonly rule: Rule; readonly finding: Finding }[] = [];
+  for (const rule of rules) {
+    yield;
+    for (const finding of rule.check(linted).slice(0, mostOfOne)) found.push({ rule, finding });
+  }
+  return found;
 }
 
 /** More of one rule in one template are not said: they would be the same again. */

@@ -1,6 +1,7 @@
+import type { Stepwise } from "../language/stepwise.ts";
 import type { Template } from "../policy.ts";
 import type { ClaimLine, WhoLine } from "../who.ts";
-import { allowance, type Comparing, exclude } from "./exclude.ts";
+import { allowance, type Comparing, exclude, shareOf } from "./exclude.ts";
 import { isLiteral, patternText } from "./who-view.ts";
 
 type Some = Pick<Template<unknown, unknown>, "name" | "file" | "who">;
@@ -21,19 +22,30 @@ export interface Meetings {
 /** More are not named: where templates overlap, they tend to do so in crowds. */
 const named = 3;
 
-/** How many values are compared at most. Those of a file are its own, so that no file can use up what another's entries need. */
-const steps = { ofEntry: 25_000, ofTemplate: 1_000, atLeast: 500_000 } as const;
+/** Characters that are compared at most. Those of a file's entries are its own, so that no file can use up what another's need. */
+const work = {
+  within: { most: 400_000, ofTree: 100_000_000 },
+  beyond: { atLeast: 5_000_000, ofTemplate: 20_000, ofTree: 100_000_000 },
+} as const;
 
 /**
  * Only those that can be anybody's together are compared: two that ask for different values of one claim never meet, so that a thousand
  * templates for a thousand repositories cost as much as they are many. `listsOf`: the claims of which one job may have several values.
  */
-export function overlapsOf(templates: readonly Some[], listsOf: (template: Some) => readonly string[]): Overlaps {
-  const compared = inOrder(templates.filter(({ who }) => who.length > 0).map((one) => comparedAs(one, listsOf(one))));
+export function* overlapsOf(templates: readonly Some[], listsOf: (template: Some) => readonly string[]): Stepwise<Overlaps> {
+  const all: Compared[] = [];
+  for (const template of templates.filter(({ who }) => who.length > 0)) {
+    yield;
+    all.push(comparedAs(template, listsOf(template)));
+  }
+  const compared = inOrder(all);
   const files = [...Map.groupBy(compared, ({ template }) => template.file).values()].filter((entries) => entries.length > 1);
-  const within = files.map((entries) => meetings([entries], entries.length * steps.ofEntry));
-  const allowed = steps.atLeast + compared.length * steps.ofTemplate;
-  return { within: together(within), beyond: meetings(groupsOf(compared, { depth: 0, most: allowed }), allowed, otherFile) };
+  const share = shareOf(files.flat().length, work.within);
+  const within: Meetings[] = [];
+  for (const entries of files) within.push(yield* meetings([entries], entries.length * share));
+  const allowed = Math.min(work.beyond.ofTree, work.beyond.atLeast + compared.length * work.beyond.ofTemplate);
+  const groups = yield* groupsOf(compared, { depth: 0, most: mostGrouped });
+  return { within: together(within), beyond: yield* meetings(groups, allowed, otherFile) };
 }
 
 interface Compared {
@@ -76,12 +88,16 @@ interface Meeting {
   readonly work: ReturnType<typeof allowance>;
 }
 
-function meetings(groups: readonly (readonly Compared[])[], allowed: number, counts: Meeting["counts"] = () => true): Meetings {
+function* meetings(
+  groups: readonly (readonly Compared[])[],
+  allowed: number,
+  counts: Meeting["counts"] = () => true,
+): Stepwise<Meetings> {
   const [others, ended, work] = [new Map<string, readonly string[]>(), new Set<string>(), allowance(allowed)];
   for (const group of groups) {
     for (const [index, { template }] of group.entries()) {
       const known = new Set(others.get(template.name));
-      meet(group, index, known, { counts, work });
+      yield* meet(group, index, known, { counts, work });
       if (known.size > 0) others.set(template.name, [...known]);
       if (work.spent()) return { others, ended: ended.add(template.name) };
     }
@@ -90,26 +106,46 @@ function meetings(groups: readonly (readonly Compared[])[], allowed: number, cou
 }
 
 /** Adds to those that are known whom else it can meet of those before it, until enough can be named. */
-function meet(group: readonly Compared[], index: number, known: Set<string>, { counts, work }: Meeting): void {
+function* meet(group: readonly Compared[], index: number, known: Set<string>, { counts, work }: Meeting): Stepwise<void> {
   const one = group[index];
   for (let before = 0; before < index && known.size < named && !work.spent(); before += 1) {
     const other = group[before];
     if (one === undefined || other === undefined || !counts(one, other)) continue;
-    if (canMeet(one, other, work)) known.add(other.template.name);
+    if (yield* canMeet(one, other, work)) known.add(other.template.name);
   }
 }
 
-function canMeet(one: Compared, other: Compared, { spend, spent }: ReturnType<typeof allowance>): boolean {
-  const apart = [...one.pinned].some(([claim, values]) => {
+function* canMeet(one: Compared, other: Compared, work: Meeting["work"]): Stepwise<boolean> {
+  yield;
+  if (areApart(one, other, work)) return false;
+  const by: Comparing = { isList: (claim) => one.lists.includes(claim) || other.lists.includes(claim), spend: work.spend };
+  for (const world of one.worlds) {
+    for (const against of other.worlds) {
+      const excluded = yield* areExcluded(world, against, by);
+      if (work.spent()) return false;
+      if (!excluded) return true;
+    }
+  }
+  return false;
+}
+
+/** By what both say in full. */
+function areApart(one: Compared, other: Compared, { spend }: Meeting["work"]): boolean {
+  return [...one.pinned].some(([claim, values]) => {
     const theirs = other.pinned.get(claim);
     return theirs !== undefined && spend(values.size) && [...values].every((value) => !theirs.has(value));
   });
-  if (apart) return false;
-  const by: Comparing = { isList: (claim) => one.lists.includes(claim) || other.lists.includes(claim), spend };
-  const excluded = (world: readonly ClaimLine[], against: readonly ClaimLine[]): boolean =>
-    world.some((line) => against.some((opposed) => !spent() && spend(1) && exclude(line, opposed, by)));
-  const meets = one.worlds.some((world) => other.worlds.some((against) => !spent() && !excluded(world, against)));
-  return meets && !spent();
+}
+
+function* areExcluded(world: readonly ClaimLine[], against: readonly ClaimLine[], by: Comparing): Stepwise<boolean> {
+  yield;
+  for (const line of world) {
+    for (const opposed of against) {
+      if (!by.spend(1)) return false;
+      if (line.claim === opposed.claim && (yield* exclude(line, opposed, by))) return true;
+    }
+  }
+  return false;
 }
 
 /** What comparing could not get to is neither. */
@@ -127,24 +163,36 @@ interface Dividing {
 }
 
 /** By the claim that most of them pin; those that do not pin it are compared with all. */
-function groupsOf(templates: readonly Compared[], { depth, most }: Dividing): readonly (readonly Compared[])[] {
-  const claim = depth < deepest && templates.length > small ? dividing(templates) : undefined;
+function* groupsOf(templates: readonly Compared[], { depth, most }: Dividing): Stepwise<readonly (readonly Compared[])[]> {
+  const claim = depth < deepest && templates.length > small ? yield* dividing(templates) : undefined;
   if (claim === undefined) return [templates];
   const open = templates.filter(({ pinned }) => !pinned.has(claim));
-  const groups = new Map<string, Compared[]>();
-  for (const one of templates)
-    for (const value of one.pinned.get(claim) ?? [])
-      groups
-        .set(value, groups.get(value) ?? [])
-        .get(value)
-        ?.push(one);
-  if (groups.size * open.length > most) return [templates];
-  const divided = [...groups.values()].map((group) => (open.length === 0 ? group : inOrder([...group, ...open])));
-  return [...divided, open]
-    .filter((group) => group.length > 1)
-    .flatMap((group) => groupsOf(group, { depth: depth + 1, most: most / Math.max(1, groups.size) }));
+  const groups = yield* byValue(templates, claim);
+  if (groups.length * open.length > most) return [templates];
+  const found: (readonly Compared[])[] = [];
+  for (const group of [...groups, open]) {
+    yield;
+    const whole = group === open || open.length === 0 ? group : inOrder([...group, ...open]);
+    if (whole.length > 1)
+      found.push(...(yield* groupsOf(whole, { depth: depth + 1, most: most / Math.max(1, groups.length) })));
+  }
+  return found;
 }
 
+function* byValue(templates: readonly Compared[], claim: string): Stepwise<readonly (readonly Compared[])[]> {
+  const groups = new Map<string, Compared[]>();
+  for (const one of templates) {
+    yield;
+    for (const value of one.pinned.get(claim) ?? []) {
+      const group = groups.get(value);
+      if (group === undefined) groups.set(value, [one]);
+      else group.push(one);
+    }
+  }
+  return [...groups.values()];
+}
+
+const mostGrouped = 1_000_000;
 const deepest = 4;
 const small = 16;
 
@@ -153,9 +201,10 @@ function inOrder(group: readonly Compared[]): readonly Compared[] {
 }
 
 /** The claim with the most different values among the templates that pin it; none where it would divide nothing. */
-function dividing(templates: readonly Compared[]): string | undefined {
+function* dividing(templates: readonly Compared[]): Stepwise<string | undefined> {
   const values = new Map<string, Set<string>>();
   for (const { pinned } of templates) {
+    yield;
     for (const [claim, some] of pinned) {
       const seen = values.get(claim) ?? new Set();
       for (const value of some) seen.add(value);

@@ -79,7 +79,7 @@ export const policyRules: readonly Rule[] = [
 
 /** Within one file the entries of its `for_each`, else the other templates. Where there was too much to compare, that is said instead. */
 function overlapFindings({ template: { name }, policy }: Linted, which: keyof Overlaps): readonly Finding[] {
-  const { others, ended } = policy.overlaps()[which];
+  const { others, ended } = policy.overlaps[which];
   const path = [which === "within" ? "for_each" : "who"];
   const met = others.get(name) ?? [];
   const message = `${name} and ${met.join(", ")} can match the same job`;

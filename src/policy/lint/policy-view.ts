@@ -1,3 +1,4 @@
+import type { Stepwise } from "../language/stepwise.ts";
 import type { Template } from "../policy.ts";
 import type { Rooms } from "../rooms.ts";
 import { type Overlaps, overlapsOf } from "./overlap.ts";
@@ -8,8 +9,7 @@ import { issuersOf } from "./who-view.ts";
 export interface WholePolicy {
   /** The names of the templates that others extend. */
   readonly extended: ReadonlySet<string>;
-  /** Asked for by two rules, and found once. */
-  overlaps(): Overlaps;
+  readonly overlaps: Overlaps;
 }
 
 interface Written {
@@ -17,10 +17,9 @@ interface Written {
   readonly written: Readonly<Record<string, unknown>>;
 }
 
-export function wholePolicy(drafts: readonly Written[], rooms: Rooms<unknown, unknown>): WholePolicy {
-  let found: Overlaps | undefined;
+export function* wholePolicy(drafts: readonly Written[], rooms: Rooms<unknown, unknown>): Stepwise<WholePolicy> {
   const extended = drafts.map(({ written }) => member(written, "extends")).filter((name) => typeof name === "string");
   const templates = drafts.map(({ template }) => template);
   const listsOf = ({ who }: Pick<Template<unknown, unknown>, "who">) => issuersOf(who, rooms).flatMap(({ lists }) => lists);
-  return { extended: new Set(extended), overlaps: () => (found ??= overlapsOf(templates, listsOf)) };
+  return { extended: new Set(extended), overlaps: yield* overlapsOf(templates, listsOf) };
 }

@@ -2,6 +2,7 @@ import type { Path } from "../language/document.ts";
 import type { Template } from "../policy.ts";
 import type { Level } from "../problem.ts";
 import type { IsolationFacts, IssuerRoom, ProviderRoom, Rooms } from "../rooms.ts";
+import type { Clashes } from "./contradiction.ts";
 import type { WholePolicy } from "./policy-view.ts";
 import type { Run } from "./run-view.ts";
 import type { ScopeText } from "./scope-view.ts";
@@ -41,6 +42,8 @@ export interface Linted {
   readonly lines: readonly PlacedLine[];
   /** Of those that `who` names. */
   readonly issuers: readonly IssuerRoom[];
+  /** Asked for by two rules, and found once. */
+  readonly clashes: Clashes;
   /** What a run can be: one for each step, or the only one. */
   readonly runs: readonly Run[];
   /** How each credential ends, by its name. */

@@ -41,32 +41,32 @@ describe("a credential within the options that bounds name", () => {
       "a slot that may hold a slash for a segment",
       '{ path: kv/x, tag: "a/*" }',
       'path: kv/x, tag: "a/{repository_id}"',
-      "tag: not a/*",
+      'tag: not "a/*"',
     ],
-    ["one for two segments", '{ path: kv/x, tag: "a/*/*" }', 'path: kv/x, tag: "a/{repository_id}"', "tag: not a/*/*"],
-    ["one for two parts", '{ path: kv/x, tag: "a:*:*" }', 'path: kv/x, tag: "a:{repository_id}"', "tag: not a:*:*"],
-    ["one that begins above", '{ path: kv/x, tag: "a/b/**" }', 'path: kv/x, tag: "a/{repository_id}"', "tag: not a/b/**"],
+    ["one for two segments", '{ path: kv/x, tag: "a/*/*" }', 'path: kv/x, tag: "a/{repository_id}"', 'tag: not "a/*/*"'],
+    ["one for two parts", '{ path: kv/x, tag: "a:*:*" }', 'path: kv/x, tag: "a:{repository_id}"', 'tag: not "a:*:*"'],
+    ["one that begins above", '{ path: kv/x, tag: "a/b/**" }', 'path: kv/x, tag: "a/{repository_id}"', 'tag: not "a/b/**"'],
     [
       "one that begins above and goes on within",
       '{ path: kv/x, tag: "a/b/**" }',
       'path: kv/x, tag: "{repository_id}/b/c"',
-      "tag: not a/b/**",
+      'tag: not "a/b/**"',
     ],
     [
       "one in the segment that names it",
       '{ path: kv/x, tag: "a/**" }',
       'path: kv/x, tag: "a{repository_id}/x"',
-      "tag: not a/**",
+      'tag: not "a/**"',
     ],
     [
       "a slot whose name fits, and not what it is filled to",
       '{ path: "kv/*_id*" }',
       'path: "kv/{repository_id}"',
-      "path: not kv/*_id*",
+      'path: not "kv/*_id*"',
     ],
-    ["a slot where a star is not", '{ path: "kv/shop/*" }', 'path: "kv/{repository_id}/x"', "path: not kv/shop/*"],
-    ["an empty list", "{ path: kv/x, fields: [user] }", "path: kv/x, fields: []", "fields: not user"],
-    ["no list at all", "{ path: kv/x, fields: [user] }", "path: kv/x", "fields: not user"],
+    ["a slot where a star is not", '{ path: "kv/shop/*" }', 'path: "kv/{repository_id}/x"', 'path: not "kv/shop/*"'],
+    ["an empty list", "{ path: kv/x, fields: [user] }", "path: kv/x, fields: []", 'fields: not "user"'],
+    ["no list at all", "{ path: kv/x, fields: [user] }", "path: kv/x", 'fields: not "user"'],
     ["an option that is not named", "{ path: kv/x }", "path: kv/x, note: admin", "note: only path can be said here"],
     ["a list that is not named", "{ path: kv/x }", "path: kv/x, fields: [root]", "fields: only path can be said here"],
     ["any option where none is named", "{}", "path: kv/x", "path: only what every credential has can be said here"],
@@ -77,7 +77,7 @@ describe("a credential within the options that bounds name", () => {
 
   it("another kind than the one that is named, also where it is written", () => {
     expect(problemsOfTree(tree("{ path: kv/x }", "provider: local, kind: jwt"))).toEqual([
-      "a.yaml:4: credentials.c.kind: not x509, by bounds.yaml",
+      'a.yaml:4: credentials.c.kind: not "x509", by bounds.yaml',
     ]);
   });
 });

@@ -134,27 +134,27 @@ describe("a template beyond its bounds", () => {
     [
       "another path",
       'credentials: [{ provider: local }, { provider: vault-main, options: { path: "kv/*" } }]',
-      "shop/deploy.yaml:5: credentials.db.path: not kv/*, by bounds.yaml",
+      'shop/deploy.yaml:5: credentials.db.path: not "kv/*", by bounds.yaml',
     ],
     [
       "a path of one more segment",
       'credentials: [{ provider: local }, { provider: vault-main, options: { path: "database/*" } }]',
-      "credentials.db.path: not database/*",
+      'credentials.db.path: not "database/*"',
     ],
     [
       "a path that only begins alike",
       'credentials: [{ provider: local }, { provider: vault-main, options: { path: [database/creds, "database/creds/{ref}"] } }]',
-      "credentials.db.path: not database/creds or database/creds/{ref}",
+      'credentials.db.path: not "database/creds" or "database/creds/{ref}"',
     ],
     [
       "an option that it does not have",
       "credentials: [{ provider: local }, { provider: vault-main, options: { note: shop } }]",
-      "shop/deploy.yaml:5: credentials.db.note: not shop, by bounds.yaml",
+      'shop/deploy.yaml:5: credentials.db.note: not "shop", by bounds.yaml',
     ],
     [
       "an option called as objects inherit",
       'credentials: [{ provider: local }, { provider: vault-main, options: { constructor: "*" } }]',
-      "credentials.db.constructor: not *",
+      'credentials.db.constructor: not "*"',
     ],
     [
       "a longer life for one provider",
@@ -199,19 +199,19 @@ describe("a template beyond its bounds", () => {
       "a dot as a segment",
       'path: "kv/x", note: "a/./b"',
       'credentials: [{ provider: vault-main, options: { note: "a/**" } }]',
-      "a.yaml:4: credentials.c.note: not a/**",
+      'a.yaml:4: credentials.c.note: not "a/**"',
     ],
     [
       "a slot whose values can hold a slash, under a star,",
       'path: kv/x, tag: "shop/{repository_id}"',
       'credentials: [{ provider: vault-main, options: { tag: "shop/*" } }]',
-      "a.yaml:4: credentials.c.tag: not shop/*",
+      'a.yaml:4: credentials.c.tag: not "shop/*"',
     ],
     [
       "a list of which one is beyond",
       "path: kv/x, fields: [user, root]",
       "credentials: [{ provider: vault-main, options: { fields: [user, password] } }]",
-      "a.yaml:4: credentials.c.fields: not user or password",
+      'a.yaml:4: credentials.c.fields: not "user" or "password"',
     ],
   ])("%s does not load", (_, options, lines, problem) => {
     const text = template(`${trusted}\ncredentials: { c: { provider: vault-main, ${options} } }`, "a");
@@ -266,13 +266,15 @@ describe("a template beyond its bounds", () => {
     ]);
   });
 
-  it("names the base's file where the base has what is too much", () => {
+  it("names the child where its base has what is too much, and where that is", () => {
     const files = {
       "base.yaml": template("credentials:\n  cert: { provider: local, ttl: 20m }", "base"),
       "shop/bounds.yaml": bounds("max_ttl: 10m"),
       "shop/a.yaml": template(`extends: base\n${trusted}`, "shop/a"),
     };
-    expect(problemsOfTree(files)).toEqual(["base.yaml:4: credentials.cert.ttl: longer than 10m, by shop/bounds.yaml"]);
+    expect(problemsOfTree(files)).toEqual([
+      "shop/a.yaml:3: extends: credentials.cert.ttl: longer than 10m, by shop/bounds.yaml (base.yaml:4)",
+    ]);
   });
 
   it.each<[string, string, string]>([

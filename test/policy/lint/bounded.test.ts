@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { compileRecorded } from "../../../src/policy/language/compile.ts";
 import { readDocument } from "../../../src/policy/language/document.ts";
+import { atOnce } from "../../../src/policy/language/stepwise.ts";
+import { clashesOf } from "../../../src/policy/lint/contradiction.ts";
 import { lintedOf } from "../../../src/policy/lint/lint.ts";
 import { wholePolicy } from "../../../src/policy/lint/policy-view.ts";
 import type { Linted } from "../../../src/policy/lint/rule.ts";
 import { rules } from "../../../src/policy/lint/rules.ts";
+import { issuersOf } from "../../../src/policy/lint/who-view.ts";
 import type { Template } from "../../../src/policy/policy.ts";
 import { whoLinesSchema } from "../../../src/policy/who.ts";
 import { rooms } from "./site.ts";
@@ -50,8 +53,9 @@ function everywhere(long: readonly string[], comment: string): Linted {
   const read = readDocument({ file: "t.yaml", text });
   if (read.kind === "problems") throw new Error("the file is not read");
   const written = { credentials: { aws }, for_each: {} };
-  const policy = wholePolicy([{ template: changed, written }], rooms);
-  return { ...lintedOf({ template: changed, written, document: read.document }, rooms, policy), text: comment };
+  const policy = atOnce(wholePolicy([{ template: changed, written }], rooms));
+  const clashes = atOnce(clashesOf(changed.who, issuersOf(changed.who, rooms), 1));
+  return { ...lintedOf({ template: changed, written, document: read.document }, rooms, { policy, clashes }), text: comment };
 }
 
 /** The least of some, in milliseconds: whatever else the machine does can only add to it. */
